@@ -1,0 +1,26 @@
+"""The exceptions that a user is meant to see."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class NasplugError(Exception):
+    """What must hold, what was got, and what to type; shown in one line, without a traceback."""
+
+    exit_status = 1
+
+
+class Stopped(NasplugError):
+    """The user pressed Ctrl-C."""
+
+    exit_status = 130
+
+
+def unknown(what: str, got: object, choices: Iterable[object]) -> NasplugError:
+    """The error for a name that is not among `choices`: lists them, and the nearest spelling."""
+    names = sorted(str(c) for c in choices)
+    near = difflib.get_close_matches(str(got), names, 1)
+    hint = f"; did you mean {near[0]}?" if near else "."
+    return NasplugError(f"unknown {what} {got!r}{hint} Known: {', '.join(names) or '(none)'}")

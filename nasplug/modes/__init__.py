@@ -1,0 +1,1 @@
+"""What `python -m nasplug mode=NAME` does: one file each."""

@@ -1,0 +1,39 @@
+"""SuperNetwork: one set of weights, many sub-networks."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+from nasplug.types import Architecture
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class SuperNetwork(ABC):
+    """The weights that all sub-networks of a space share; a class that is also an `nn.Module`.
+
+    Order of calls: `activate(arch)`, then forward as often as wanted; training activates several
+    architectures a step, evaluation extracts one. `state_dict` and `load_state_dict` are the
+    module's own. A freshly made one has the largest sub-network active.
+
+    >>> class MySuper(SuperNetwork, nn.Module): ...
+    """
+
+    @abstractmethod
+    def activate(self, arch: Architecture) -> None:
+        """From now on, forward computes the sub-network of `arch`; weights stay as they are."""
+
+    @abstractmethod
+    def extract(self, arch: Architecture) -> nn.Module:
+        """A stand-alone copy of the sub-network of `arch`, which shares nothing with this one.
+
+        Its output equals the activated super-network's, its state dict loads into
+        `SearchSpace.build(arch)`, and the active architecture stays as it was.
+        """
+
+    def sort_channels(self) -> None:
+        """Reorder channels so that leading slices hold the most important ones; the largest
+        sub-network's output stays as it was. Nothing to do where no width is elastic."""
+        return None

@@ -1,0 +1,96 @@
+"""What a search shows: what it is about to do, and what came of it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nasplug.run import FRONT, PICTURE, RESULTS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from nasplug.assembly import Parts
+    from nasplug.run import Run
+
+log = logging.getLogger("nasplug")
+ROWS = 20
+"""The longest table shown; a longer front is thinned out, and whole in its file."""
+
+
+def announce(parts: Parts) -> None:
+    """One line a part: what is searched, for what, how, and where the results go."""
+    chosen, known = parts.config["choices"], parts.evaluator.metrics
+    goals = ", ".join(f"{known[n].direction} {n}" for n in parts.objectives if n in known)
+    limits = "; ".join(
+        " and ".join(f"{name} {'<=' if k == 'max' else '>='} {v:g}" for k, v in limit.items())
+        for name, limit in parts.constraints.items()
+        if isinstance(limit, Mapping) and all(isinstance(v, int | float) for v in limit.values())
+    )
+    task = f" on {chosen['task']}" if parts.task else ""
+    log.info("space      %s%s, %s architectures", chosen["space"], task, _count(parts.space.size))
+    log.info("objectives %s%s", goals, f", subject to {limits}" if limits else "")
+    log.info(
+        "search     %s, budget %s, measured by %s",
+        chosen["strategy"], parts.config["budget"], chosen["evaluator"],
+    )  # fmt: skip
+    log.info("results    %s", parts.folder)
+
+
+def conclude(run: Run) -> None:
+    """The front as a table, and the paths of what was written."""
+    assert run.folder is not None
+    if log.isEnabledFor(logging.INFO):
+        show(run)
+    paths = [run.folder / name for name in (RESULTS, FRONT, PICTURE)]
+    print("\n".join(str(path) for path in paths if path.exists()))
+
+
+def show(run: Run) -> None:
+    """Print the front."""
+    front = run.front()
+    failed = int((run.table()["status"] == "failed").sum())
+    title = f"measured front: {len(front)} of {len(run.records)} architectures"
+    if failed:
+        title += f" ({failed} failed, see the column error)"
+    units = {name: metric.unit for name, metric in run.evaluator.metrics.items()}
+    header = ["number", *(f"{n} [{units[n]}]" if units.get(n) else n for n in run.columns)]
+    kept = np.unique(np.linspace(0, len(front) - 1, min(ROWS, len(front))).round().astype(int))
+    rows = [_row(front.iloc[i], run.columns) for i in kept]
+    if len(rows) < len(front):
+        title += f", {len(rows)} shown"
+    table(title, header, rows)
+
+
+def _row(row: pd.Series[Any], columns: Sequence[str]) -> list[str]:
+    return [str(row["number"]), *(_number(float(row[name])) for name in columns)]
+
+
+def table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table on standard output; columns of numbers are aligned to the right."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    shown = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    for i, name in enumerate(header):
+        numeric = all(_is_number(row[i]) for row in rows)
+        shown.add_column(name, justify="right" if numeric else "left", no_wrap=numeric)
+    for row in rows:
+        shown.add_row(*row)
+    Console().print(shown)
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(",", "").replace(".", "").replace("-", "").replace("e+", "").isdigit()
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value == round(value) and abs(value) >= 1000 else f"{value:.5g}"
+
+
+def _count(size: int) -> str:
+    return f"{size:,}" if size < 10**7 else f"{size:.2e}"

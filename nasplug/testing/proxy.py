@@ -1,0 +1,7 @@
+"""What every zero-cost proxy must do."""
+
+from __future__ import annotations
+
+
+class ProxyContract:
+    """Give a `proxy` fixture."""

@@ -1,0 +1,112 @@
+"""What every strategy must do."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Sequence
+
+import numpy as np
+
+from nasplug.hub import build, describe
+from nasplug.space import SearchSpace
+from nasplug.strategy import Problem, Strategy
+from nasplug.testing.fakes import ToyEvaluator, ToySpace
+from nasplug.types import Architecture, Constraint, FloatArray, Measurement, Objective
+
+
+class StrategyContract:
+    """Give a `strategy` fixture, not set up; `objectives` is how many it is tested with."""
+
+    objectives = 2
+    budget = 60
+
+    def problem(self, space: SearchSpace | None = None, seed: int = 0) -> Problem:
+        """Over a space of 363 perceptrons, by default."""
+        goals = (
+            Objective("score", "", "maximize"),
+            Objective("cost", "ms", "minimize"),
+            Objective("macs", "", "minimize"),
+            Objective("params", "", "minimize"),
+        )[: self.objectives]
+        computed = tuple(g.name for g in goals if g.name in ("macs", "params"))
+        return Problem(space or ToySpace(layers=5), goals, seed=seed, computed=computed)
+
+    def values(self, problem: Problem, archs: Sequence[Architecture], fails: int = 0) -> FloatArray:
+        """What the toy evaluator measures."""
+        outcomes = ToyEvaluator(fails).evaluate(archs, ["score", "cost"])
+        costs = problem.space.costs(archs)
+        rows = np.full((len(archs), len(problem.metrics)), np.nan)
+        for i, outcome in enumerate(outcomes):
+            if isinstance(outcome, Measurement):
+                known = {**outcome.values, **{name: costs[name][i] for name in costs}}
+                rows[i] = [known[name] for name in problem.metrics]
+        return rows
+
+    def drive(
+        self, strategy: Strategy, problem: Problem, budget: int, fails: int = 0
+    ) -> list[Architecture]:
+        """Ask and tell until the budget is spent; what was asked, in order."""
+        strategy.setup(problem)
+        asked: list[Architecture] = []
+        while len(asked) < budget:
+            archs = list(strategy.ask(budget - len(asked)))[: budget - len(asked)]
+            if not archs:
+                break
+            strategy.tell(archs, self.values(problem, archs, fails))
+            asked += archs
+        return asked
+
+    def test_asks_are_new_valid_and_canonical(self, strategy: Strategy) -> None:
+        for space in (ToySpace(layers=5), ToySpace(layers=5, even=True)):
+            asked = self.drive(strategy, self.problem(space), self.budget)
+            assert len(set(asked)) == len(asked) == self.budget
+            assert space.valid(asked) == asked
+            assert all(type(gene) is int for arch in asked for gene in arch)
+
+    def test_one_seed_one_history(self, strategy: Strategy) -> None:
+        first = self.drive(strategy, self.problem(seed=3), self.budget)
+        assert self.drive(strategy, self.problem(seed=3), self.budget) == first
+
+    def test_the_budget_does_not_change_the_questions(self, strategy: Strategy) -> None:
+        long = self.drive(strategy, self.problem(), self.budget)
+        short = self.drive(strategy, self.problem(), self.budget // 2 + 1)
+        assert long[: len(short)] == short
+
+    def test_fewer_asked_are_the_first_of_more(self, strategy: Strategy) -> None:
+        strategy.setup(self.problem())
+        few = list(strategy.ask(1))
+        strategy.setup(self.problem())
+        assert list(strategy.ask(50))[:1] == few[:1]
+
+    def test_survives_failures(self, strategy: Strategy) -> None:
+        asked = self.drive(strategy, self.problem(), self.budget, fails=2)
+        assert len(set(asked)) == self.budget
+        everything = self.drive(strategy, self.problem(), 30, fails=1)
+        assert len(set(everything)) == 30
+
+    def test_a_small_space_is_asked_whole(self, strategy: Strategy) -> None:
+        for space in (ToySpace(layers=2), ToySpace(layers=2, even=True)):
+            asked = self.drive(strategy, self.problem(space), space.size + 10)
+            assert len(set(asked)) == len(asked) == space.size
+
+    def test_constraints_are_obeyed_in_the_end(self, strategy: Strategy) -> None:
+        """Of what is proposed late, more keeps the limit than of what a random search proposes."""
+        plain = self.problem()
+        limit = Constraint("params", max=120.0)
+        problem = Problem(
+            plain.space, plain.objectives, (limit,), computed=(*plain.computed, "params")
+        )
+        asked = self.drive(strategy, problem, self.budget)
+        assert len(set(asked)) == self.budget
+        self.check_constrained(problem.space.costs(asked)["params"] <= 120.0)
+
+    def check_constrained(self, kept: np.ndarray) -> None:
+        """`kept` says of each architecture asked whether it keeps the limit; at least some must."""
+        assert kept.any()
+
+    def test_is_described_and_pickles(self, strategy: Strategy) -> None:
+        again = build(json.loads(json.dumps(describe(strategy))))
+        first = self.drive(strategy, self.problem(), 20)
+        assert self.drive(again, self.problem(), 20) == first
+        assert self.drive(pickle.loads(pickle.dumps(strategy)), self.problem(), 20) == first

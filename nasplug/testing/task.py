@@ -1,0 +1,82 @@
+"""What every task must do."""
+
+from __future__ import annotations
+
+import math
+import pickle
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from nasplug.hub import build, describe
+from nasplug.seeding import seeded
+from nasplug.task import Task
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def flat(batch: Any) -> list[Any]:
+    """The tensors of a batch, nested ones too."""
+    if isinstance(batch, tuple | list):
+        return [t for part in batch for t in flat(part)]
+    return [] if batch is None else [batch]
+
+
+class TaskContract:
+    """Give two fixtures: a `task`, and a `model` that fits it."""
+
+    def same(self, one: Any, other: Any) -> bool:
+        """Whether two batches hold the same numbers."""
+        import torch
+
+        pairs = zip(flat(one), flat(other), strict=True)
+        return all(a.shape == b.shape and torch.equal(a, b) for a, b in pairs)
+
+    def test_metrics_are_what_quality_gives(self, task: Task, model: nn.Module) -> None:
+        with seeded(0):
+            quality = task.quality(model.eval())
+        assert list(quality) == list(task.metrics)
+        assert all(math.isfinite(v) for v in quality.values())
+
+    def test_quality_is_repeatable_and_leaves_the_model(self, task: Task, model: nn.Module) -> None:
+        import torch
+
+        before = {k: v.clone() for k, v in model.eval().state_dict().items()}
+        assert task.quality(model) == task.quality(model)
+        assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+        assert not model.training and all(p.grad is None for p in model.parameters())
+
+    def test_batches_follow_seed_and_epoch(self, task: Task) -> None:
+        def first(seed: int, epoch: int) -> Any:
+            return next(iter(task.train_batches(16, seed=seed, epoch=epoch)))
+
+        assert self.same(first(0, 0), first(0, 0))
+        assert not self.same(first(0, 0), first(0, 1))
+        assert not self.same(first(0, 0), first(1, 0))
+
+    def test_calibration_is_always_the_same(self, task: Task) -> None:
+        one, other = (list(islice(task.calibration_batches(16), 3)) for _ in range(2))
+        assert one and len(one) == len(other)
+        assert all(self.same(a, b) for a, b in zip(one, other, strict=True))
+
+    def test_loss_is_a_finite_scalar_with_gradients(self, task: Task, model: nn.Module) -> None:
+        batch = next(iter(task.train_batches(16, seed=0)))
+        loss = task.loss(model.train(), batch)
+        assert loss.ndim == 0 and math.isfinite(float(loss.detach()))
+        loss.backward()  # type: ignore[no-untyped-call]
+        assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
+
+    def test_a_teacher_that_agrees_costs_least(self, task: Task, model: nn.Module) -> None:
+        import torch
+
+        batch = next(iter(task.train_batches(16, seed=0)))
+        with torch.no_grad():
+            outputs = model.eval()(*task.inputs(batch))
+            other = outputs + torch.linspace(-2, 2, outputs.numel()).view_as(outputs)
+            assert task.distillation(outputs, outputs) < task.distillation(other, outputs)
+
+    def test_pickles_and_is_described(self, task: Task) -> None:
+        again = pickle.loads(pickle.dumps(task))
+        batches = (next(iter(t.train_batches(8, seed=0))) for t in (task, again))
+        assert self.same(next(batches), next(batches))
+        assert describe(build(describe(task))) == describe(task)
