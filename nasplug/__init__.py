@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nasplug.display import progress as progress
     from nasplug.errors import NasplugError as NasplugError
     from nasplug.errors import unknown as unknown
     from nasplug.evaluator import Chain as Chain
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from nasplug.modes.export import load as load
     from nasplug.modes.search import search as search
     from nasplug.predictor import Predictor as Predictor
-    from nasplug.progress import progress as progress
     from nasplug.proxy import ZeroCostProxy as ZeroCostProxy
     from nasplug.run import Run as Run
     from nasplug.seeding import seeded as seeded
@@ -45,7 +45,7 @@ _HOME = {
     "modes.export": ("load",),
     "modes.search": ("search",),
     "predictor": ("Predictor",),
-    "progress": ("progress",),
+    "display": ("progress",),
     "proxy": ("ZeroCostProxy",),
     "run": ("Run",),
     "seeding": ("seeded",),

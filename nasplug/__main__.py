@@ -17,7 +17,16 @@ from hydra.utils import get_method
 from omegaconf import DictConfig, OmegaConf
 
 from nasplug.errors import NasplugError, unknown
-from nasplug.hub import broken, choices, config_dir, connect_hydra, groups, open_keys
+from nasplug.hub import (
+    broken,
+    choices,
+    compose,
+    config_dir,
+    connect_hydra,
+    groups,
+    one_line,
+    open_keys,
+)
 
 LEVELS = ("debug", "info", "warning", "error")
 
@@ -28,16 +37,34 @@ class UserError(CompactHydraException):
 
 def check(arguments: list[str]) -> None:
     """Every word of the command line is known: before Hydra, whose own answers are longer."""
-    words = [a for a in arguments if "=" in a and not a.startswith("-")]
+    words = [a for a in arguments if not a.startswith("-")]
+    if not words:
+        return
     keys = [*OmegaConf.load(Path(config_dir()) / "config.yaml"), *groups(), "hydra"]
+    chosen, settings = [], []
     for override in OverridesParser.create().parse_overrides(open_keys(words)):
         group = override.key_or_group.split("@")[0]
         if (top := group.split(".")[0].split("/")[0]) not in keys:
-            raise unknown("key", top, set(keys) - {"defaults"})
+            raise unknown("key", top, set(keys) - {"defaults", "choices", "job"})
         if group in groups():
             for value in _values(override):
                 if isinstance(value, str) and value not in choices(group):
                     raise unknown(group, value, choices(group))
+            if not override.is_sweep_override():
+                chosen.append(str(override.input_line))
+        elif not (override.is_add() or override.is_force_add() or top == "hydra"):
+            settings.append(str(override.key_or_group))
+    _check_settings(settings, chosen)
+
+
+def _check_settings(settings: list[str], chosen: list[str]) -> None:
+    """Every setting `part.knob` is one that the chosen parts have."""
+    cfg = compose(*chosen)
+    for setting in settings:
+        parent, _, knob = setting.rpartition(".")
+        node = OmegaConf.select(cfg, parent) if parent else None
+        if isinstance(node, DictConfig) and knob not in node:
+            raise unknown(f"setting of {parent}", knob, {str(k) for k in node} - {"_target_"})
 
 
 def _values(override: Override) -> list[Any]:
@@ -100,7 +127,7 @@ def main() -> None:
     except NasplugError as error:
         raise _exit(error) from None
     except HydraException as error:
-        raise _exit(NasplugError(" ".join(str(error).split()))) from None
+        raise _exit(NasplugError(one_line(error))) from None
     for reason in broken().values():
         print(f"nasplug: {reason}; the others work", file=sys.stderr)
     sys.argv[1:] = open_keys(arguments)

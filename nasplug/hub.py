@@ -9,8 +9,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, PackageNotFoundError, distribution, entry_points
 from pathlib import Path
-from types import ModuleType
-from typing import Any, cast
+from typing import Any
 
 import pluggy
 from hydra.core.config_search_path import ConfigSearchPath
@@ -48,6 +47,7 @@ def _load() -> tuple[pluggy.PluginManager, dict[str, str]]:
     for entry in _entries():
         try:
             manager.register(entry.load(), name=entry.name)
+            home(manager.get_plugin(entry.name))
             manager.check_pending()  # a misspelt hook is an error, not silence
         except Exception as error:  # whatever a third party's module raises, the others still work
             if manager.has_plugin(entry.name):
@@ -78,13 +78,21 @@ def config_dir() -> str:
     return str(next(d for d in (HERE / "conf", HERE.parent / "conf") if d.is_dir()))
 
 
+def home(plugin: object) -> Path:
+    """The folder of a plug-in's package."""
+    file = getattr(plugin, "__file__", None)
+    if file is None:
+        raise NasplugError(f"a plug-in must be a module in a file of its own, but got {plugin!r}")
+    return Path(file).parent
+
+
 @cache
 def config_dirs() -> Mapping[str, Path]:
     """The conf/ folder of each plug-in that has one. Two with the same choice are an error."""
     folders: dict[str, Path] = {}
     owner: dict[str, str] = {}
     for name, module in plugins().list_name_plugin():
-        folder = Path(inspect.getfile(cast(ModuleType, module))).parent / "conf"
+        folder = home(module) / "conf"
         if folder.is_dir():
             folders[name] = folder
             for file in sorted(folder.rglob("*.yaml")):
@@ -136,6 +144,11 @@ def open_keys(overrides: Iterable[str]) -> list[str]:
     return [f"++{o}" if o.startswith(("constraints.", "under.")) else o for o in overrides]
 
 
+def one_line(error: Exception) -> str:
+    """What Hydra says, without the folders where it looked."""
+    return " ".join(str(error).split("Config search path")[0].split())
+
+
 def compose(*overrides: str) -> Any:
     """The configuration that `python -m nasplug OVERRIDES` would run, an OmegaConf dictionary."""
     import hydra
@@ -150,7 +163,7 @@ def compose(*overrides: str) -> Any:
         with hydra.initialize_config_dir(config_dir(), version_base="1.3"):
             return hydra.compose("config", open_keys(overrides))
     except (HydraException, OmegaConfBaseException) as error:
-        raise NasplugError(f"{' '.join(str(error).split())}") from error
+        raise NasplugError(one_line(error)) from error
 
 
 def make(group: str, choice: str, **arguments: Any) -> Any:
@@ -178,7 +191,7 @@ def build(node: Any, **arguments: Any) -> Any:
     except HydraException as error:
         if isinstance(error.__cause__, NasplugError):
             raise error.__cause__ from None
-        raise NasplugError(" ".join(str(error).split())) from error
+        raise NasplugError(one_line(error)) from error
     keywords = {**partial.keywords, **arguments}
     _check(partial.func, keywords)
     return partial.func(**keywords)

@@ -32,8 +32,8 @@ def draw(run: Run, path: Path) -> None:
         line = "-" if len(others) == 1 else ""
         steps = "steps-post" if other.direction == "minimize" else "steps-pre"
         axes.plot(
-            front[other.name], front[main.name], linestyle=line, drawstyle=steps, color="#c1272d", linewidth=1.4,
-            marker="o", markersize=5.5, markeredgecolor="white", markeredgewidth=0.6, zorder=3,
+            front[other.name], front[main.name], linestyle=line, drawstyle=steps, color="#c1272d",
+            linewidth=1.4, marker="o", markersize=5.5, markeredgecolor="white", markeredgewidth=0.6, zorder=3,
             label=f"measured front ({int(mask.sum())})",
         )  # fmt: skip
         axes.set_xlabel(_label(other))

@@ -151,7 +151,7 @@ class Probe:
         self._seen["patterns"] = watch.patterns
         self._seen["blocks"] = watch.blocks
         self._seen["outputs"] = watch.outputs.detach() if _real(watch.outputs) else None
-        self._seen = {name: self._seen[name] for name in self._seen if name in {*needs, "outputs"}}
+        self._seen = {name: self._seen[name] for name in self._seen if name in needs}
 
     def _backward(
         self, loss: torch.Tensor, watch: _Watch, needs: frozenset[str], keep: bool

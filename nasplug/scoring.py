@@ -116,7 +116,7 @@ def scores(
     found: dict[str, float | Failure] = {}
     for situation, group in groups.items():
         examples = max((feed.examples(n, p) for n, p in group.items()), key=len)
-        with seeded(feed.seed), _arranged(model, situation, feed.device):
+        with torch.enable_grad(), seeded(feed.seed), _arranged(model, situation, feed.device):
             dtype = torch.float64 if situation.double else torch.float32
             here = [_moved(e, feed.device, dtype) for e in examples]
             needs = {need for proxy in group.values() for need in proxy.needs}

@@ -150,8 +150,8 @@ class SearchSpace(ABC):
         steer = [j for j in part if j in steering]
         if prod(int(self._counts[j]) for j in steer) > ENUMERABLE:
             raise NasplugError(f"{type(self).__name__} is too entangled to count: override `size`")
-        options = [range(int(self._counts[j])) for j in steer]
-        grid = np.array(list(product(*options)), np.int64).reshape(-1, len(steer))
+        settings = list(product(*(range(int(self._counts[j])) for j in steer)))
+        grid = np.array(settings, np.int64).reshape(len(settings), len(steer))
         genes = np.zeros((len(grid), len(self.variables)), np.int64)
         genes[:, steer] = grid
         on = self.active(genes)

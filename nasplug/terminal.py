@@ -8,36 +8,62 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nasplug.errors import NasplugError
 from nasplug.run import FRONT, PICTURE, RESULTS
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas as pd
 
-    from nasplug.assembly import Parts
     from nasplug.run import Run
+    from nasplug.space import SearchSpace
+    from nasplug.strategy import Problem
 
 log = logging.getLogger("nasplug")
 ROWS = 20
 """The longest table shown; a longer front is thinned out, and whole in its file."""
 
 
-def announce(parts: Parts) -> None:
-    """One line a part: what is searched, for what, how, and where the results go."""
-    chosen, known = parts.config["choices"], parts.evaluator.metrics
-    goals = ", ".join(f"{known[n].direction} {n}" for n in parts.objectives if n in known)
-    limits = "; ".join(
-        " and ".join(f"{name} {'<=' if k == 'max' else '>='} {v:g}" for k, v in limit.items())
-        for name, limit in parts.constraints.items()
-        if isinstance(limit, Mapping) and all(isinstance(v, int | float) for v in limit.values())
+def announce(
+    problem: Problem,
+    columns: Sequence[str],
+    budget: int,
+    config: Mapping[str, Any],
+    folder: Path | None,
+) -> None:
+    """One line each: what is searched, for what, how, and where the results go."""
+    chosen = config.get("choices", {})
+    space = chosen.get("space") or type(problem.space).__name__
+    task = (
+        chosen.get("task")
+        if problem.task and chosen
+        else problem.task and type(problem.task).__name__
     )
-    task = f" on {chosen['task']}" if parts.task else ""
-    log.info("space      %s%s, %s architectures", chosen["space"], task, _count(parts.space.size))
-    log.info("objectives %s%s", goals, f", subject to {limits}" if limits else "")
+    goals = ", ".join(f"{o.direction} {o.name}" for o in problem.objectives)
+    limits = [
+        f"{c.name} {sign} {limit:g}"
+        for c in problem.constraints
+        for sign, limit in (("<=", c.max), (">=", c.min))
+        if limit is not None
+    ]
+    beside = [name for name in columns if name not in problem.metrics]
     log.info(
-        "search     %s, budget %s, measured by %s",
-        chosen["strategy"], parts.config["budget"], chosen["evaluator"],
-    )  # fmt: skip
-    log.info("results    %s", parts.folder)
+        "space       %s%s: %s architectures",
+        space,
+        f" on {task}" if task else "",
+        _size(problem.space),
+    )
+    log.info("objectives  %s%s", goals, f", with {' and '.join(limits)}" if limits else "")
+    if beside:
+        log.info("also        %s", ", ".join(beside))
+    log.info(
+        "strategy    %s, budget %d",
+        chosen.get("strategy") or config["strategy"]["_target_"],
+        budget,
+    )
+    if folder:
+        log.info("results     %s", folder)
 
 
 def conclude(run: Run) -> None:
@@ -92,5 +118,8 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if value == round(value) and abs(value) >= 1000 else f"{value:.5g}"
 
 
-def _count(size: int) -> str:
-    return f"{size:,}" if size < 10**7 else f"{size:.2e}"
+def _size(space: SearchSpace) -> str:
+    try:
+        return f"{space.size:,}" if space.size < 10**7 else f"{space.size:.3g}"
+    except NasplugError:  # too entangled to be counted, and no search needs it
+        return "uncounted"

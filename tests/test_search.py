@@ -175,7 +175,7 @@ class TestFailures:
         assert errors == {"good must be a finite number, but got nan"}
 
     def test_when_everything_fails_it_stops_and_says_why(self):
-        with pytest.raises(NasplugError, match="all 16 architectures failed.*unlucky"):
+        with pytest.raises(NasplugError, match=r"all 16 architectures failed.*unlucky"):
             find(100, LightEvaluator(fails=1))
 
     def test_a_strategy_that_repeats_itself_is_told(self):

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 from importlib.metadata import packages_distributions, version
-from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
-from nasplug.hub import broken, config_dirs, plugins
+from nasplug.hub import broken, config_dirs, home, plugins
 
 
 def main(cfg: Any) -> None:
@@ -17,7 +15,7 @@ def main(cfg: Any) -> None:
     for name, module in sorted(plugins().list_name_plugin()):
         package = cast(ModuleType, module).__name__.split(".")[0]
         source = ", ".join(f"{d} {version(d)}" for d in owners.get(package, [])) or "checkout"
-        print(f"{name}  ({source}, {Path(inspect.getfile(cast(ModuleType, module))).parent})")
+        print(f"{name}  ({source}, {home(module)})")
         groups: dict[str, list[str]] = {}
         for file in sorted(folders[name].rglob("*.yaml")) if name in folders else []:
             groups.setdefault(file.parent.relative_to(folders[name]).as_posix(), []).append(

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from nasplug import pareto
+from nasplug.display import Bar, progress
 from nasplug.errors import NasplugError, Stopped, unknown
 from nasplug.evaluator import Chain, Evaluator
 from nasplug.executor import Executor, Measure, Serial
@@ -20,11 +21,11 @@ from nasplug.folder import hold, keep_config
 from nasplug.hub import describe, plugins
 from nasplug.ledger import Ledger
 from nasplug.loop import loop
-from nasplug.progress import Bar, progress
 from nasplug.run import Run
 from nasplug.space import SearchSpace
 from nasplug.strategy import Problem, Strategy
 from nasplug.task import Task
+from nasplug.terminal import announce
 from nasplug.types import Constraint, Objective, Record
 
 log = logging.getLogger("nasplug")
@@ -81,6 +82,7 @@ def search(
             keep_config(folder, config)
         ledger = Ledger(folder, space, goals, storage)
         result = Run(folder, problem, chain, ledger.records(), columns)
+        announce(problem, columns, budget, config, folder)
         workers = executor or Serial()
         stack.callback(workers.close)
         stack.callback(_write, result)
@@ -192,11 +194,10 @@ def main(cfg: Any) -> Run:
     """Build the parts that `cfg` describes, search, and show the front."""
     from nasplug.assembly import assemble
     from nasplug.sweep import mark
-    from nasplug.terminal import announce, conclude
+    from nasplug.terminal import conclude
 
     parts = assemble(cfg)
     folder = Path(parts.folder)
-    announce(parts)
     try:
         run = search(
             parts.space,

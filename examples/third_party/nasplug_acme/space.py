@@ -1,0 +1,42 @@
+"""A space of perceptrons for small images."""
+
+from itertools import pairwise
+
+import torch
+from torch import nn
+
+from nasplug import SearchSpace, Variable
+
+
+class AcmeSpace(SearchSpace):
+    """One to three hidden layers, each of 16 to 128 units."""
+
+    def __init__(
+        self,
+        num_classes: int | None = None,
+        in_channels: int | None = None,
+        image_size: int | None = None,
+        widths: list[int] = (16, 32, 64, 128),
+    ) -> None:
+        self.num_classes, self.in_channels = num_classes or 10, in_channels or 1
+        self.image_size, self.widths = image_size or 8, list(widths)
+        self.variables = (
+            Variable("depth", (1, 2, 3)),
+            Variable("width1", tuple(widths)),
+            Variable("width2", tuple(widths), when={"depth": (2, 3)}),
+            Variable("width3", tuple(widths), when={"depth": (3,)}),
+        )
+
+    variables = ()
+
+    def build(self, arch):
+        """The perceptron of `arch`."""
+        depth = arch[0] + 1
+        pixels = self.in_channels * self.image_size**2
+        sizes = [pixels, *(self.widths[i] for i in arch[1 : depth + 1])]
+        hidden = [m for i, o in pairwise(sizes) for m in (nn.Linear(i, o), nn.ReLU())]
+        return nn.Sequential(nn.Flatten(), *hidden, nn.Linear(sizes[-1], self.num_classes))
+
+    def example_inputs(self, batch_size):
+        """Images."""
+        return (torch.zeros(batch_size, self.in_channels, self.image_size, self.image_size),)

@@ -1,0 +1,68 @@
+"""To be installed is to be tested: every choice of every group is composed, checked and built."""
+
+import inspect
+
+import pytest
+from hydra.utils import get_object
+
+import nasplug
+from nasplug.hub import accepts, build, compose, describe, groups
+from nasplug.testing import ToySpace, ToyTask
+
+GIVEN = {"space", "task"}
+"""What the core hands to a constructor that has such a parameter."""
+DEFAULTED = ("task", "evaluator", "executor", "mode")
+CHOICES = [(g, c) for g in groups() if g != "experiment" for c in nasplug.choices(g)]
+
+
+def node(group, choice):
+    return compose(f"{'' if group in DEFAULTED else '+'}{group}={choice}")[group]
+
+
+@pytest.mark.parametrize(("group", "choice"), CHOICES)
+def test_yaml_lists_every_knob_with_its_default(group, choice):
+    config = node(group, choice)
+    parameters = inspect.signature(get_object(config["_target_"])).parameters
+    if group == "mode":
+        assert list(parameters) == ["cfg"]
+        return
+    assert set(config) - {"_target_"} == set(parameters) - GIVEN
+    for name, parameter in parameters.items():
+        assert parameter.kind is not parameter.VAR_KEYWORD, "swallows keywords"
+        assert parameter.annotation is not parameter.empty, f"{name} has no type"
+
+
+@pytest.mark.parametrize(("group", "choice"), [c for c in CHOICES if c[0] != "mode"])
+def test_builds(group, choice):
+    config = node(group, choice)
+    part = build(config, **accepts(config, space=ToySpace(), task=ToyTask()))
+    if hasattr(part, "fit"):
+        return
+    missing = set(inspect.signature(type(part)).parameters) - set(describe(part))
+    assert not missing, f"constructor arguments not kept as attributes: {missing}"
+
+
+@pytest.mark.parametrize("experiment", nasplug.choices("experiment"))
+def test_experiments_compose(experiment):
+    config = compose(f"+experiment={experiment}")
+    assert config.space and config.strategy
+
+
+def test_make_changes_arguments():
+    executor = nasplug.make("executor", "processes", workers=3)
+    assert executor.workers == 3
+
+
+def test_make_answers_mistakes():
+    with pytest.raises(
+        nasplug.NasplugError, match="unknown executor 'seriall'; did you mean serial"
+    ):
+        nasplug.make("executor", "seriall")
+    with pytest.raises(nasplug.NasplugError, match="unknown argument of Processes 'worker'"):
+        nasplug.make("executor", "processes", worker=3)
+    with pytest.raises(
+        nasplug.NasplugError, match="workers of Processes must be int, but got 'two'"
+    ):
+        nasplug.make("executor", "processes", workers="two")
+    with pytest.raises(nasplug.NasplugError, match="unknown group 'spaces'; did you mean space"):
+        nasplug.choices("spaces")
