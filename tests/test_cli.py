@@ -185,7 +185,7 @@ def test_a_full_disk_is_said_and_loses_nothing(tmp_path):
     assert process.returncode == 1 and "Traceback" not in err
     assert "runs/a must be writable, but: File too large" in err
     process = start(tmp_path, *SEARCH[:3], "budget=300", "run=runs/a")
-    out, err = process.communicate(timeout=90)
+    _, err = process.communicate(timeout=90)
     assert process.returncode == 0, err
     assert len(pd.read_csv(tmp_path / "runs" / "a" / "results.csv")) == 300
 

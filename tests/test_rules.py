@@ -71,7 +71,7 @@ def test_the_core_keeps_its_layers_and_knows_no_plugin(path):
             other = name.split(".")[1]
             if other in LEVEL:
                 assert LEVEL[other] <= LEVEL[part(path)], f"imports {name}"
-    if part(path) not in ("testing", "probe"):
+    if part(path) not in ("testing", "probe", "scoring"):
         assert not HEAVY & {n.split(".")[0] for n in imports(path, top_only=True)}
 
 

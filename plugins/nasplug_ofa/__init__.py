@@ -1,0 +1,1 @@
+"""The once-for-all search spaces and their super-networks: MobileNetV3, ProxylessNAS, ResNet-50."""
