@@ -1,0 +1,105 @@
+"""The evaluator of what networks cost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+
+import torch
+
+from nasplug import (
+    Evaluator,
+    Measurement,
+    Metric,
+    NasplugError,
+    SearchSpace,
+    seeded,
+)
+from nasplug.counting import multiply_adds, parameters
+from nasplug.types import Architecture, Outcome
+from nasplug_costs.timing import latency
+
+
+class Costs(Evaluator):
+    """Measures `params` (learnt numbers), `macs` (multiply-adds of one example) and `latency`
+    (milliseconds of one forward pass of `batch_size` examples on `device`).
+
+    Params and macs are exact: the space's closed form where it has one, else counted on the built
+    network (`nasplug.multiply_adds` says what counts). Latency is the median of repeated runs in
+    inference mode, after `warm_up` runs, with `threads` threads; its spread is the interquartile
+    range. Other costs that the space computes are metrics as well, smaller being better.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        batch_size: int = 1,
+        device: str = "auto",
+        threads: int = 1,
+        warm_up: int = 5,
+        seconds: float = 0.2,
+    ) -> None:
+        for name, value, least in (
+            ("batch_size", batch_size, 1),
+            ("threads", threads, 1),
+            ("warm_up", warm_up, 0),
+        ):
+            if value < least:
+                raise NasplugError(f"{name} of costs must be at least {least}, but got {value}")
+        if seconds <= 0:
+            raise NasplugError(f"seconds of costs must be positive, but got {seconds}")
+        self.space = space
+        self.batch_size = batch_size
+        self.device = device
+        self.threads = threads
+        self.warm_up = warm_up
+        self.seconds = seconds
+
+    @cached_property
+    def computed(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The metrics that the space knows in closed form."""
+        return tuple(name for name in self.space.costs([self.space.smallest]) if name != "latency")
+
+    @property
+    def metrics(self) -> Mapping[str, Metric]:
+        """params and macs are counts, without a unit."""
+        names = dict.fromkeys(("params", "macs", *self.computed))
+        counts = {name: Metric("", "minimize") for name in names}
+        return {**counts, "latency": Metric("ms", "minimize")}
+
+    def evaluate(self, archs: Sequence[Architecture], names: Sequence[str]) -> list[Outcome]:
+        """Closed forms for all at once; a network is built only where something is left to measure."""
+        start = time.perf_counter()
+        known = [name for name in names if name in self.computed]
+        left = [name for name in names if name not in self.computed]
+        columns = self.space.costs(archs) if known else {}
+        share = (time.perf_counter() - start) / max(len(archs), 1)
+        return [
+            self._measure(arch, {name: float(columns[name][i]) for name in known}, left, share)
+            for i, arch in enumerate(archs)
+        ]
+
+    def _measure(
+        self, arch: Architecture, values: dict[str, float], names: Sequence[str], seconds: float
+    ) -> Outcome:
+        start = time.perf_counter()
+        spread = {}
+        if names:
+            with seeded(0):
+                model = self.space.build(arch)
+                if "params" in names:
+                    values["params"] = float(parameters(model))
+                if "macs" in names:
+                    values["macs"] = float(multiply_adds(model, self.space.example_inputs(1)))
+                if "latency" in names:
+                    inputs = self.space.example_inputs(self.batch_size)
+                    values["latency"], spread["latency"] = latency(
+                        model, inputs, self._place, self.threads, self.warm_up, self.seconds
+                    )
+        return Measurement(values, seconds + time.perf_counter() - start, spread)
+
+    @property
+    def _place(self) -> torch.device:
+        auto = "cuda" if torch.cuda.is_available() else "cpu"
+        return torch.device(auto if self.device == "auto" else self.device)

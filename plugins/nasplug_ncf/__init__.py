@@ -1,0 +1,1 @@
+"""Neural collaborative filtering: an elastic recommender and its task."""

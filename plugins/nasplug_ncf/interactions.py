@@ -1,0 +1,173 @@
+"""The task `interactions`: recommend to each user the item that was held out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from nasplug import Metric, NasplugError, Task
+from nasplug.types import BoolArray, FloatArray, IntArray
+from nasplug_ncf.feedback import Feedback, split
+from nasplug_ncf.generated import INTERACTIONS, ITEMS, USERS, generate
+from nasplug_ncf.ranking import hit_rate, ndcg, ranks
+from nasplug_ncf.reading import read
+from nasplug_ncf.sampling import NegativeSampler
+
+log = logging.getLogger(__name__)
+
+Batch = tuple[Any, ...]
+SCORED = 2**16
+"""Pairs that evaluation scores at once."""
+
+
+class Interactions(Task):
+    """Implicit feedback with leave-one-out ranking (He et al. 2017, section 4.1).
+
+    Networks take (users, items), indices of shape (b,), and return logits, shape (b,). Training
+    pairs each interaction with sampled items that the user is not known to like, the held-out ones
+    included, so that none is ever a negative. Quality is HR@10 and NDCG@10 of the held-out item
+    among its candidates, ties against the network.
+
+    path: files (see `nasplug_ncf.reading.read`); None: the generated set of `users`, `items` and
+    `interactions`. negatives: sampled for each interaction. candidates: "sampled" ranks the held-out
+    item among those of the files or else `sampled` drawn ones, "full" among all items that the user
+    did not train on. data_seed: of the generated set and drawn candidates; apart from the run's, so
+    that runs of many seeds share their data.
+    """
+
+    metrics: Mapping[str, Metric] = {
+        "hr10": Metric("fraction", "maximize"),
+        "ndcg10": Metric("fraction", "maximize"),
+    }
+
+    def __init__(
+        self,
+        path: str | None = None,
+        users: int = USERS,
+        items: int = ITEMS,
+        interactions: int = INTERACTIONS,
+        negatives: int = 4,
+        candidates: Literal["sampled", "full"] = "sampled",
+        sampled: int = 99,
+        data_seed: int = 0,
+    ) -> None:
+        if negatives < 0 or sampled < 1:
+            raise NasplugError(
+                f"`negatives >= 0` and `sampled >= 1` must hold, but got {negatives} and {sampled}"
+            )
+        self.path = path
+        self.users = users
+        self.items = items
+        self.interactions = interactions
+        self.negatives = negatives
+        self.candidates = candidates
+        self.sampled = sampled
+        self.data_seed = data_seed
+
+    @cached_property
+    def feedback(self) -> Feedback:
+        """The data, read or generated when first asked for."""
+        if self.path is not None:
+            feedback = read(self.path)
+        else:
+            sizes = self.users, self.items
+            name = "generated set (no real data)"
+            pairs = generate(*sizes, self.interactions, self.data_seed)
+            feedback = split(name, *sizes, *pairs)
+        log.info("%s", feedback)
+        return feedback
+
+    @cached_property
+    def dims(self) -> Mapping[str, int]:  # type: ignore[override]
+        """Users and items: the rows of a network's tables. With a path, its files are read."""
+        source = self if self.path is None else self.feedback
+        return {"users": source.users, "items": source.items}
+
+    def train_batches(self, batch_size: int, seed: int, epoch: int = 0) -> Iterator[Batch]:
+        """Every interaction once, each with its own new negatives: (users, items, labels).
+
+        A batch holds at most `batch_size` pairs, but at least one interaction with its negatives.
+        """
+        rng = np.random.default_rng([seed, epoch])
+        train = self.feedback.train
+        order = rng.permutation(len(train))
+        size = max(1, batch_size // (1 + self.negatives))
+        for start in range(0, len(order), size):
+            user, liked = train[order[start : start + size]].T
+            users = np.tile(user, 1 + self.negatives)
+            labels = np.zeros(len(users), np.float32)
+            labels[: len(user)] = 1
+            items = np.concatenate([liked, self._sampler.draw(users[len(user) :], rng)])
+            yield torch.from_numpy(users), torch.from_numpy(items), torch.from_numpy(labels)
+
+    def criterion(self, outputs: Any, batch: Batch) -> torch.Tensor:
+        """Binary cross-entropy of the logits, shape (b,)."""
+        return functional.binary_cross_entropy_with_logits(outputs, batch[-1])
+
+    def distillation(self, outputs: Any, teacher: Any) -> torch.Tensor:
+        """Binary cross-entropy against the teacher's probabilities."""
+        return functional.binary_cross_entropy_with_logits(outputs, teacher.sigmoid())
+
+    def quality(self, model: nn.Module) -> dict[str, float]:
+        """HR@10 and NDCG@10 over all held-out interactions."""
+        found = self._full_ranks(model) if self.candidates == "full" else self._sampled_ranks(model)
+        return {"hr10": hit_rate(found, 10), "ndcg10": ndcg(found, 10)}
+
+    # ---- candidates ----------------------------------------------------------------------------
+
+    @cached_property
+    def _sampler(self) -> NegativeSampler:
+        """Knows training and held-out pairs, and draws neither."""
+        data = self.feedback
+        known = np.concatenate([data.train, data.test])
+        return NegativeSampler(known, data.users, data.items)
+
+    @cached_property
+    def _candidates(self) -> IntArray:
+        """Of each held-out item, shape (m, c); -1 where there is none."""
+        if self.feedback.negatives is not None:
+            return self.feedback.negatives
+        rng = np.random.default_rng(self.data_seed)
+        return self._sampler.distinct(self.feedback.test[:, 0], self.sampled, rng)
+
+    def _sampled_ranks(self, model: nn.Module) -> IntArray:
+        user, item = self.feedback.test.T
+        items = np.concatenate([item[:, None], self._candidates], axis=1)
+        users = np.repeat(user, items.shape[1])
+        scores = _scores(model, users, items.ravel().clip(min=0)).reshape(items.shape)
+        return ranks(scores[:, 0], scores[:, 1:], items[:, 1:] >= 0)
+
+    def _full_ranks(self, model: nn.Module) -> IntArray:
+        data = self.feedback
+        trained = NegativeSampler(data.train, data.users, data.items)
+        found = []
+        for block in np.array_split(data.test, -(-len(data.test) * data.items // 2**22)):
+            user, item = block.T
+            users = np.repeat(user, data.items)
+            items = np.tile(np.arange(data.items), len(block))
+            scores = _scores(model, users, items).reshape(len(block), data.items)
+            counted: BoolArray = np.ones(scores.shape, bool)
+            counted[tuple(trained.known(user).T)] = False
+            counted[np.arange(len(block)), item] = False
+            found.append(ranks(scores[np.arange(len(block)), item], scores, counted))
+        return np.concatenate(found)
+
+
+def _scores(model: nn.Module, users: IntArray, items: IntArray) -> FloatArray:
+    """The logits of pairs, shape (n,)."""
+    device = next(model.parameters()).device
+    out = []
+    with torch.no_grad():
+        for start in range(0, len(users), SCORED):
+            part = slice(start, start + SCORED)
+            pair = (torch.from_numpy(a[part]).to(device) for a in (users, items))
+            out.append(model(*pair).cpu())
+    scores: FloatArray = torch.cat(out).double().numpy()
+    return scores

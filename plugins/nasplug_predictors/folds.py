@@ -1,0 +1,31 @@
+"""Cross-validation: every row predicted by a model that has not seen it."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+import numpy as np
+
+from nasplug import Predictor
+from nasplug.types import FloatArray, IntArray
+
+
+def assign(n: int, folds: int, seed: int) -> IntArray:
+    """The fold of each of `n` rows, shape (n,), even to one row."""
+    return np.random.default_rng(seed).permutation(n) % min(folds, n)
+
+
+def out_of_fold(
+    predictor: Predictor, X: FloatArray, y: FloatArray, folds: int, seed: int = 0
+) -> FloatArray:
+    """What a copy of `predictor` fitted to the other folds says of each row, shape (n,).
+
+    With a single row, its own target.
+    """
+    X, y = np.asarray(X, float), np.asarray(y, float)
+    fold = assign(len(y), folds, seed)
+    predicted = y.copy()
+    for k in range(int(fold.max()) + 1 if len(y) > 1 else 0):
+        held = fold == k
+        predicted[held] = deepcopy(predictor).fit(X[~held], y[~held]).predict(X[held])
+    return predicted

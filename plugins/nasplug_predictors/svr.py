@@ -1,0 +1,65 @@
+"""Support vector regression."""
+
+from __future__ import annotations
+
+from typing import Literal, final
+
+import numpy as np
+import sklearn.svm
+
+from nasplug.types import FloatArray
+from nasplug_predictors.kernels import rbf
+from nasplug_predictors.targets import Scale
+
+
+@final
+class SVR:
+    """Epsilon support vector regression on standardised targets.
+
+    Args:
+        kernel: "rbf" or "linear".
+        C: weight of errors against smoothness.
+        epsilon: errors up to this many standard deviations of the targets are free.
+        gamma: of the RBF kernel: "scale" (1 / (features * their variance)), "auto" (1 / features),
+            or a number.
+    """
+
+    def __init__(
+        self,
+        kernel: Literal["rbf", "linear"] = "rbf",
+        C: float = 10.0,
+        epsilon: float = 0.01,
+        gamma: Literal["scale", "auto"] | float = "scale",
+    ) -> None:
+        self.kernel = kernel
+        self.C = C
+        self.epsilon = epsilon
+        self.gamma = gamma
+
+    def fit(self, X: FloatArray, y: FloatArray) -> SVR:
+        """Learn from features (n, f) and targets (n,)."""
+        self._scale = Scale.of(y)
+        model = sklearn.svm.SVR(
+            kernel=self.kernel, C=self.C, epsilon=self.epsilon, gamma=self._number(X)
+        )
+        model.fit(X, self._scale.apply(y))
+        self._vectors: FloatArray = model.support_vectors_
+        self._weights: FloatArray = model.dual_coef_[0]
+        self._bias = float(model.intercept_[0])
+        self._gamma = self._number(X)
+        return self
+
+    def _number(self, X: FloatArray) -> float:
+        if self.gamma == "scale":
+            variance = float(np.var(X))
+            return 1.0 / (X.shape[1] * variance) if variance > 0 else 1.0
+        return 1.0 / X.shape[1] if self.gamma == "auto" else float(self.gamma)
+
+    def predict(self, X: FloatArray) -> FloatArray:
+        """Predicted targets, shape (n,)."""
+        X = np.asarray(X, float)
+        if self.kernel == "linear":
+            z = X @ (self._weights @ self._vectors)
+        else:
+            z = rbf(X, self._vectors, self._gamma) @ self._weights
+        return self._scale.back(z + self._bias)

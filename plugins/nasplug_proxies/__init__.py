@@ -1,0 +1,1 @@
+"""Zero-cost proxies: scores of untrained networks, and the evaluator that gives them."""

@@ -1,0 +1,191 @@
+"""The evaluator of untrained networks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nasplug import (
+    Evaluator,
+    Failure,
+    Measurement,
+    Metric,
+    NasplugError,
+    SearchSpace,
+    Task,
+    ZeroCostProxy,
+    choices,
+    make,
+    progress,
+    unknown,
+)
+from nasplug.proxy import Aggregator
+from nasplug.types import Architecture, FloatArray, Outcome
+
+if TYPE_CHECKING:
+    from nasplug_proxies.scorer import Score, Scorer
+
+SIZES = ("params", "flops")
+"""Proxies that are costs too: as scores, larger is better; as metrics of a search, smaller is."""
+
+
+@cache
+def _installed(name: str) -> ZeroCostProxy | Aggregator:
+    """A choice with its own settings; composing one takes longer than many a score."""
+    part: ZeroCostProxy | Aggregator = make("proxy", name)
+    return part
+
+
+class Proxies(Evaluator):
+    """Every installed choice of the group `proxy` is a metric, by its own name.
+
+    An architecture's network is built with weights of `seed` and scored on batches of `batch_size`;
+    proxies that are wanted together share their passes. With `repeats`, scores are means over as
+    many weights and batches, and the spread is their standard deviation.
+
+    An aggregator ranks an architecture among `population` random ones of the space, always the same,
+    which are scored when one is first wanted; `scores` ranks within a given set instead, as
+    published. `options` are settings of single proxies, e.g. `{"zen": {"samples": 32}}`.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        task: Task | None = None,
+        batch_size: int = 64,
+        repeats: int = 1,
+        population: int = 64,
+        seed: int = 0,
+        device: str = "auto",
+        options: dict[str, Any] | None = None,
+    ) -> None:
+        for name, value, least in (
+            ("batch_size", batch_size, 2),
+            ("repeats", repeats, 1),
+            ("population", population, 2),
+        ):
+            if value < least:
+                raise NasplugError(f"{name} of proxies must be at least {least}, but got {value}")
+        self.space = space
+        self.task = task
+        self.batch_size = batch_size
+        self.repeats = repeats
+        self.population = population
+        self.seed = seed
+        self.device = device
+        self.options = options
+        self._parts: dict[str, ZeroCostProxy | Aggregator] = {}
+        self._references: dict[tuple[str, ...], FloatArray] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what is made again where it is needed."""
+        return {k: v for k, v in vars(self).items() if k != "_scorer"} | {"_parts": {}}
+
+    @cached_property
+    def metrics(self) -> dict[str, Metric]:
+        """Scores have no unit, and larger is better; params and flops are costs."""
+        return {
+            name: Metric("", "minimize" if name in SIZES else "maximize")
+            for name in choices("proxy")
+        }
+
+    def evaluate(self, archs: Sequence[Architecture], names: Sequence[str]) -> list[Outcome]:
+        """Score `names`; an architecture that one of them cannot score is a Failure that says why."""
+        parts, proxies = self._assembled(names)
+        references = {
+            name: self._reference(part.members)
+            for name, part in parts.items()
+            if isinstance(part, Aggregator)
+        }
+        return [self._outcome(arch, parts, proxies, references) for arch in archs]
+
+    def scores(self, archs: Sequence[Architecture], name: str) -> FloatArray:
+        """Scores of a whole set, shape (n,), higher is better (sizes too); NaN where there is none.
+        An aggregator ranks within the set."""
+        parts, proxies = self._assembled([name])
+        table, part = self._table(archs, proxies), parts[name]
+        if not isinstance(part, Aggregator):
+            return table[:, 0]
+        found = np.full(len(table), np.nan)
+        scored = ~np.isnan(table).any(axis=1)
+        found[scored] = part.combine(table[scored])
+        return found
+
+    @cached_property
+    def _scorer(self) -> Scorer:
+        from nasplug_proxies.scorer import Scorer  # torch is loaded when something is scored
+
+        return Scorer(self.space, self.task, self.batch_size, self.repeats, self.seed, self.device)
+
+    def _assembled(
+        self, names: Sequence[str]
+    ) -> tuple[dict[str, ZeroCostProxy | Aggregator], dict[str, ZeroCostProxy]]:
+        """The parts that `names` name, and all proxies that they need, members of aggregators too."""
+        parts = {name: self._part(name) for name in names}
+        proxies: dict[str, ZeroCostProxy] = {}
+        for name, part in parts.items():
+            for member in part.members if isinstance(part, Aggregator) else (name,):
+                proxy = self._part(member)
+                if isinstance(proxy, Aggregator):
+                    raise NasplugError(
+                        f"the members of {name} must score single networks, but {member} aggregates"
+                    )
+                proxies[member] = proxy
+        self._scorer.check(proxies)
+        return parts, proxies
+
+    def _part(self, name: str) -> ZeroCostProxy | Aggregator:
+        if name not in self._parts:
+            options = self.options or {}
+            if wrong := sorted(set(options) - set(self.metrics)):
+                raise unknown("proxy", wrong[0], self.metrics)
+            mine = options.get(name)
+            self._parts[name] = make("proxy", name, **mine) if mine else _installed(name)
+        return self._parts[name]
+
+    def _reference(self, members: tuple[str, ...]) -> FloatArray:
+        if members not in self._references:
+            rng = np.random.default_rng(self.seed)
+            archs = self.space.valid(self.space.sample(self.population, rng))
+            table = self._table(archs, self._assembled(members)[1])
+            self._references[members] = table[~np.isnan(table).any(axis=1)]
+        return self._references[members]
+
+    def _table(
+        self, archs: Sequence[Architecture], proxies: dict[str, ZeroCostProxy]
+    ) -> FloatArray:
+        rows = []
+        with progress(f"scoring {', '.join(proxies)}", len(archs)) as bar:
+            for arch in archs:
+                row = self._scorer.score(arch, proxies).values()
+                rows.append([np.nan if isinstance(s, Failure) else s[0] for s in row])
+                bar.advance()
+        return np.array(rows, float).reshape(len(archs), len(proxies))
+
+    def _outcome(
+        self,
+        arch: Architecture,
+        parts: dict[str, ZeroCostProxy | Aggregator],
+        proxies: dict[str, ZeroCostProxy],
+        references: dict[str, FloatArray],
+    ) -> Outcome:
+        start = time.perf_counter()
+        scored: dict[str, Score] = {}
+        for name, score in self._scorer.score(arch, proxies).items():
+            if isinstance(score, Failure):
+                return Failure(score.error, time.perf_counter() - start)
+            scored[name] = score
+        values, spread = {}, {}
+        for name, part in parts.items():
+            if isinstance(part, Aggregator):
+                mine = [scored[member][0] for member in part.members]
+                values[name] = float(part.combine(np.vstack([references[name], mine]))[-1])
+            else:
+                values[name], deviation = scored[name]
+                if self.repeats > 1:
+                    spread[name] = deviation
+        return Measurement(values, time.perf_counter() - start, spread)

@@ -1,0 +1,57 @@
+"""Expressivity by gaussian perturbation."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from nasplug import ZeroCostProxy
+from nasplug.probe import Probe
+from nasplug_proxies.features import last_map
+
+
+class Zen(ZeroCostProxy):
+    """log E sum|f(x) - f(x + alpha e)| + sum over batch norms of log sqrt(mean variance), f being
+    the last feature map before the classifier, x and e gaussian, weights N(0, 1) (Lin et al., ICCV
+    2021, algorithm 1).
+
+    The second term puts back the scale that each batch norm takes out; `batch_norm_term=False`
+    leaves it away. The variances are those of the batch x.
+    """
+
+    input = "gaussian"
+    init = "normal"
+    double = True
+
+    def __init__(
+        self, samples: int = 16, alpha: float = 0.01, batch_norm_term: bool = True
+    ) -> None:
+        self.samples = samples
+        self.alpha = alpha
+        self.batch_norm_term = batch_norm_term
+
+    @torch.no_grad()
+    def score(self, probe: Probe) -> float:
+        """Two forward passes, without data."""
+        norms = [m for m in probe.model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+        near = tuple(
+            x + self.alpha * torch.randn_like(x) if x.is_floating_point() else x
+            for x in probe.inputs
+        )
+        variances: list[torch.Tensor] = []
+        hooks = [
+            m.register_forward_pre_hook(lambda _, args: variances.append(_variance(args[0])))
+            for m in norms
+        ]
+        try:
+            here = last_map(probe.model, probe.inputs)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        change = (here - last_map(probe.model, near)).abs().flatten(1).sum(1).mean()
+        scale = sum(float(0.5 * v.log()) for v in variances) if self.batch_norm_term else 0.0
+        return float(change.log()) + scale
+
+
+def _variance(x: torch.Tensor) -> torch.Tensor:
+    return x.transpose(0, 1).flatten(1).var(1).mean()

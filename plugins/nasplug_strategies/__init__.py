@@ -1,0 +1,1 @@
+"""How to search: the builtin strategies."""

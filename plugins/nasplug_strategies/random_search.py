@@ -1,0 +1,51 @@
+"""RandomSearch: distinct architectures at random."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import final
+
+import numpy as np
+
+from nasplug import NasplugError, Problem, Strategy
+from nasplug.types import Architecture, FloatArray
+from nasplug_strategies.opening import opening
+from nasplug_strategies.rounds import Rounds, Search
+
+
+@final
+class RandomSearch(Strategy):
+    """Every variable uniform, no architecture twice, until the space is exhausted.
+
+    Args:
+        batch: how many are drawn, and may be measured, at once.
+        warm_start: a run's folder, whose front is measured first, or one of its CSV files.
+    """
+
+    def __init__(self, batch: int = 64, warm_start: str | None = None) -> None:
+        if batch < 1:
+            raise NasplugError(f"batch must be at least 1, but got {batch}")
+        self.batch = batch
+        self.warm_start = warm_start
+
+    def setup(self, problem: Problem) -> None:
+        """Start anew."""
+        self._rounds = Rounds(self._search(problem, opening(problem, self.warm_start)))
+
+    def ask(self, n: int) -> Sequence[Architecture]:
+        """What is left of the batch, at most `n`."""
+        return self._rounds.ask(n)
+
+    def tell(self, archs: Sequence[Architecture], values: FloatArray) -> None:
+        """Nothing is learnt."""
+        self._rounds.tell(archs, values)
+
+    def _search(self, problem: Problem, first: list[Architecture]) -> Search:
+        rng = np.random.default_rng(problem.seed)
+        seen = set(first)
+        if first:
+            yield first
+        while True:
+            archs = [tuple(row) for row in problem.space.sample(self.batch, rng, seen).tolist()]
+            seen.update(archs)
+            yield archs

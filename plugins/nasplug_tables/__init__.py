@@ -1,0 +1,1 @@
+"""Benchmarks as spaces, and recorded measurements as evaluators."""

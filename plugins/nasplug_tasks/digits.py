@@ -1,0 +1,131 @@
+"""Task `digits`: scikit-learn's handwritten digits, real data that needs no download."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from math import radians
+from typing import Any, final
+
+import numpy as np
+import torch
+from sklearn.datasets import load_digits
+from torch import nn
+from torch.nn import functional
+
+from nasplug import NasplugError, Task
+from nasplug_tasks.classification import METRICS, quality
+
+SPLIT_SEED = 0
+"""Of the one split there is: results of all seeds are comparable."""
+MEAN, STD = 0.305, 0.376
+"""Of the pixels, scaled to 0..1."""
+
+Batch = tuple[torch.Tensor, torch.Tensor]
+
+
+@final
+class Digits(Task):
+    """1,797 digits of 8 x 8 pixels (UCI, Alpaydin and Kaynak 1998), enlarged to `image_size`.
+
+    One stratified split: 20 % of each class (355 images) validate, the rest (1,442) trains, and a
+    fixed `calibration_images` of the training images, as they are, estimate batch-norm statistics.
+    Training images are moved, turned and scaled at random, each by up to the given amount.
+    """
+
+    metrics = METRICS
+
+    def __init__(
+        self,
+        image_size: int = 24,
+        shift: float = 0.0625,
+        rotation: float = 8.0,
+        scale: float = 0.08,
+        label_smoothing: float = 0.0,
+        calibration_images: int = 512,
+        validation_batch: int = 128,
+    ) -> None:
+        """`shift` and `scale` are fractions of the image, `rotation` is in degrees."""
+        if image_size < 8:
+            raise NasplugError(
+                f"image_size of task=digits must be at least 8, but got {image_size}"
+            )
+        self.image_size = image_size
+        self.shift = shift
+        self.rotation = rotation
+        self.scale = scale
+        self.label_smoothing = label_smoothing
+        self.calibration_images = calibration_images
+        self.validation_batch = validation_batch
+        self.dims = {"num_classes": 10, "in_channels": 1, "image_size": image_size}
+
+    def train_batches(self, batch_size: int, seed: int, epoch: int = 0) -> Iterator[Batch]:
+        """Shuffled and augmented; what is left over after full batches is dropped."""
+        images, labels = self._training
+        batch_size = min(batch_size, len(labels))
+        rng = np.random.default_rng([seed, epoch])
+        order = torch.from_numpy(rng.permutation(len(labels)))
+        images = self._enlarge(images, self._distortions(rng, len(labels)))
+        whole = len(labels) // batch_size * batch_size
+        return _batches(images[order[:whole]], labels[order[:whole]], batch_size)
+
+    def calibration_batches(self, batch_size: int) -> Iterator[Batch]:
+        """The first `calibration_images` training images (their order is random, once for all)."""
+        images, labels = (part[: self.calibration_images] for part in self._training)
+        return _batches(self._enlarge(images), labels, batch_size)
+
+    def criterion(self, outputs: Any, batch: Any) -> torch.Tensor:
+        """Cross-entropy with label smoothing."""
+        return functional.cross_entropy(outputs, batch[-1], label_smoothing=self.label_smoothing)
+
+    def quality(self, model: nn.Module) -> dict[str, float]:
+        """On the 355 validation images."""
+        return quality(model, self._validation)
+
+    @cached_property
+    def _split(self) -> dict[str, Batch]:
+        """Images (n, 1, 8, 8) normalised, and labels (n,); in random order, once for all."""
+        pixels, labels = load_digits(return_X_y=True)
+        order = np.random.default_rng(SPLIT_SEED).permutation(len(labels))
+        pixels, labels = pixels[order].reshape(-1, 1, 8, 8), labels[order]
+        validation = np.zeros(len(labels), bool)
+        for digit in range(10):
+            places = np.flatnonzero(labels == digit)
+            validation[places[: len(places) // 5]] = True
+        images = torch.from_numpy(((pixels / 16 - MEAN) / STD).astype(np.float32))
+        targets = torch.from_numpy(labels.astype(np.int64))
+        return {
+            name: (images[mask], targets[mask])
+            for name, mask in (("train", ~validation), ("val", validation))
+        }
+
+    @property
+    def _training(self) -> Batch:
+        return self._split["train"]
+
+    @cached_property
+    def _validation(self) -> list[Batch]:
+        images, labels = self._split["val"]
+        return list(_batches(self._enlarge(images), labels, self.validation_batch))
+
+    def _distortions(self, rng: np.random.Generator, n: int) -> torch.Tensor:
+        """Random affine maps from output to input coordinates in [-1, 1], shape (n, 2, 3)."""
+        angle = radians(self.rotation) * rng.uniform(-1, 1, n)
+        zoom = 1 + self.scale * rng.uniform(-1, 1, n)
+        cos, sin = zoom * np.cos(angle), zoom * np.sin(angle)
+        dx, dy = 2 * self.shift * rng.uniform(-1, 1, (2, n))
+        maps = np.stack([cos, -sin, dx, sin, cos, dy], axis=1).reshape(n, 2, 3)
+        return torch.from_numpy(maps.astype(np.float32))
+
+    def _enlarge(self, images: torch.Tensor, maps: torch.Tensor | None = None) -> torch.Tensor:
+        """Bilinear, to (n, 1, image_size, image_size); outside the image is background."""
+        if maps is None:
+            maps = torch.eye(2, 3).expand(len(images), 2, 3)
+        size = [len(images), 1, self.image_size, self.image_size]
+        grid = functional.affine_grid(maps, size, align_corners=False)
+        dark = MEAN / STD  # what is outside reads as 0: shift background there
+        return functional.grid_sample(images + dark, grid, align_corners=False) - dark
+
+
+def _batches(images: torch.Tensor, labels: torch.Tensor, size: int) -> Iterator[Batch]:
+    return iter(list(zip(images.split(size), labels.split(size), strict=True)))

@@ -1,0 +1,182 @@
+"""Task `image_folder`: a train/ and a val/ tree of class folders, ImageNet or one's own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from nasplug import NasplugError, Task
+from nasplug_tasks.classification import METRICS, quality
+from nasplug_tasks.images import Augmentation, CentreCrop, ImageBatches, Images, Sample, Transform
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
+CALIBRATION_SEED = 0
+
+Batch = tuple[torch.Tensor, torch.Tensor]
+Samples = list[Sample]
+
+
+@final
+class ImageFolder(Task):
+    """Images of `path`/`train`/CLASS/ and `path`/`validation`/CLASS/, any depth below, read as RGB.
+
+    Training images are cropped, flipped and jittered at random; validation images are resized so
+    that the shorter side is ceil(image_size / 0.875), then cropped at the centre. Batch-norm
+    statistics are estimated on `calibration_images` random training images, augmented, always the
+    same (2,000 in once-for-all, Cai et al. 2020). A batch depends on (seed, epoch) alone, not on
+    the number of workers.
+    """
+
+    metrics = METRICS
+
+    def __init__(
+        self,
+        path: str | None = None,
+        train: str = "train",
+        validation: str = "val",
+        image_size: int = 224,
+        mean: Sequence[float] = (0.485, 0.456, 0.406),
+        std: Sequence[float] = (0.229, 0.224, 0.225),
+        crop_scale: float = 0.08,
+        flip: float = 0.5,
+        brightness: float = 32 / 255,
+        saturation: float = 0.5,
+        label_smoothing: float = 0.1,
+        calibration_images: int = 2000,
+        validation_batch: int = 128,
+        workers: int | None = None,
+    ) -> None:
+        """`workers` read images beside the training, by default one a CPU and at most 8."""
+        self.path = path
+        self.train = train
+        self.validation = validation
+        self.image_size = image_size
+        self.mean = tuple(mean)
+        self.std = tuple(std)
+        self.crop_scale = crop_scale
+        self.flip = flip
+        self.brightness = brightness
+        self.saturation = saturation
+        self.label_smoothing = label_smoothing
+        self.calibration_images = calibration_images
+        self.validation_batch = validation_batch
+        self.workers = workers
+
+    @property
+    def dims(self) -> dict[str, int]:  # type: ignore[override]
+        """As many classes as there are folders, and RGB images."""
+        return {"num_classes": len(self.classes), "in_channels": 3, "image_size": self.image_size}
+
+    @cached_property
+    def classes(self) -> list[str]:
+        """The class folders, sorted; those of training and validation must be the same."""
+        train, validation = (_folders(self._folder(name)) for name in (self.train, self.validation))
+        if differ := sorted(set(train) ^ set(validation)):
+            raise NasplugError(
+                f"{self.train}/ and {self.validation}/ of {self.path} must have the same class folders, "
+                f"but {len(differ)} are in one only: {', '.join(differ[:3])}"
+            )
+        return train
+
+    def train_batches(self, batch_size: int, seed: int, epoch: int = 0) -> Iterator[Batch]:
+        """Shuffled and augmented; what is left over after full batches is dropped."""
+        samples = self._samples[self.train]
+        order = np.random.default_rng([seed, epoch]).permutation(len(samples))
+        batch_size = min(batch_size, len(samples))
+        whole = len(samples) // batch_size * batch_size
+        return self._load(samples, order[:whole], self._augmentation, batch_size, (seed, epoch))
+
+    def calibration_batches(self, batch_size: int) -> Iterator[Batch]:
+        """`calibration_images` random training images, augmented, always the same."""
+        samples = self._samples[self.train]
+        order = np.random.default_rng(CALIBRATION_SEED).permutation(len(samples))
+        some = order[: self.calibration_images]
+        return self._load(samples, some, self._augmentation, batch_size, (CALIBRATION_SEED, 0))
+
+    def criterion(self, outputs: Any, batch: Any) -> torch.Tensor:
+        """Cross-entropy with label smoothing."""
+        return functional.cross_entropy(outputs, batch[-1], label_smoothing=self.label_smoothing)
+
+    def quality(self, model: nn.Module) -> dict[str, float]:
+        """On all validation images."""
+        samples = self._samples[self.validation]
+        crop = CentreCrop(self.image_size, self.mean, self.std)
+        return quality(
+            model, self._load(samples, range(len(samples)), crop, self.validation_batch, (0, 0))
+        )
+
+    @property
+    def _augmentation(self) -> Augmentation:
+        return Augmentation(
+            self.image_size,
+            self.mean,
+            self.std,
+            self.crop_scale,
+            self.flip,
+            self.brightness,
+            self.saturation,
+        )
+
+    def _load(
+        self,
+        samples: Samples,
+        order: Sequence[int] | np.ndarray[Any, Any],
+        transform: Transform,
+        batch_size: int,
+        seed: tuple[int, int],
+    ) -> ImageBatches:
+        workers = min(8, os.cpu_count() or 1) if self.workers is None else self.workers
+        places = [int(place) for place in order]
+        return ImageBatches(Images(samples, transform, seed), places, batch_size, workers)
+
+    def _folder(self, name: str) -> Path:
+        if self.path is None:
+            raise NasplugError(
+                "task=image_folder needs a folder with train/ and val/; give it with task.path=DIR"
+            )
+        folder = Path(self.path).expanduser() / name
+        if not folder.is_dir():
+            raise NasplugError(
+                f"task.path must hold a folder {name!r} of class folders, but {folder} does not exist"
+            )
+        return folder
+
+    @cached_property
+    def _samples(self) -> dict[str, Samples]:
+        """Every image file with its class, by folder, sorted by class and name."""
+        found: dict[str, Samples] = {}
+        for name in (self.train, self.validation):
+            found[name] = []
+            for label, kind in enumerate(self.classes):
+                files = _images(self._folder(name) / kind)
+                if not files:
+                    raise NasplugError(
+                        f"every class folder must hold images ({', '.join(SUFFIXES)}), but "
+                        f"{self._folder(name) / kind} holds none"
+                    )
+                found[name] += [(file, label) for file in files]
+        return found
+
+
+def _folders(folder: Path) -> list[str]:
+    names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
+    if not names:
+        raise NasplugError(f"a folder of images must hold class folders, but {folder} holds none")
+    return names
+
+
+def _images(folder: Path) -> list[str]:
+    return sorted(
+        os.path.join(parent, name)
+        for parent, _, names in os.walk(folder, followlinks=True)
+        for name in names
+        if name.lower().endswith(SUFFIXES)
+    )

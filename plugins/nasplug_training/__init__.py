@@ -1,0 +1,1 @@
+"""Trains super-networks, and measures their sub-networks with the weights they inherit."""

@@ -1,0 +1,144 @@
+"""Schedule: which sub-networks learn at each step, from what, and how fast."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import cos, pi
+from typing import Any, final
+
+import torch
+from torch import nn
+
+from nasplug import NasplugError, SearchSpace, unknown
+from nasplug_training.subspace import Subspace
+
+
+@final
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of training, with an optimiser and a learning-rate cycle of its own."""
+
+    subspace: Subspace
+    epochs: int
+    lr: float
+    random: int
+    sort_channels: bool
+
+
+@final
+class Schedule:
+    """How a super-network is trained; the choices of the group `training` differ in numbers alone.
+
+    A step trains the `largest`, the `smallest` and `random` random sub-networks on one batch, and
+    adds up their gradients. All of it, with `labels=0 soft=1`, is the sandwich rule with in-place
+    distillation (Yu and Huang 2019); one random sub-network is single-path training (Guo et al.
+    2020); `phases` that allow ever more options are progressive shrinking (Cai et al. 2020).
+
+    The loss of a sub-network is `labels` times the task's, plus `soft` times the distance to soft
+    targets. These come from the step's largest sub-network, which itself learns from labels alone;
+    where `largest` is off, from the largest as it was after the first phase, in which all learn from
+    labels alone.
+    """
+
+    def __init__(
+        self,
+        epochs: int = 16,
+        batch_size: int = 64,
+        largest: bool = True,
+        smallest: bool = True,
+        random: int = 2,
+        labels: float = 0.0,
+        soft: float = 1.0,
+        phases: Sequence[Mapping[str, Any]] = (),
+        optimizer: str = "sgd",
+        lr: float = 0.08,
+        momentum: float = 0.9,
+        weight_decay: float = 3e-5,
+        warmup: float = 1.0,
+        clip: float = 0.0,
+        report_every: int = 4,
+    ) -> None:
+        """`lr` is the peak, reached after `warmup` epochs and then lowered to 0 along a cosine.
+
+        `clip` limits the norm of a step's gradient (0: no limit). `weight_decay` spares batch norms
+        and biases. Every `report_every` epochs (0: never) the smallest, a middle and the largest
+        sub-network are measured. A phase is a mapping with any of `epochs`, `lr` and `random`, which
+        replace those above, `options`, the option values it allows by pattern of variable names
+        (see `Subspace`), and `sort_channels`, whether it begins by sorting channels by importance.
+        """
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.largest = largest
+        self.smallest = smallest
+        self.random = random
+        self.labels = labels
+        self.soft = soft
+        self.phases = [dict(phase) for phase in phases]
+        self.optimizer = optimizer
+        self.lr = lr
+        self.momentum = momentum
+        self.weight_decay = weight_decay
+        self.warmup = warmup
+        self.clip = clip
+        self.report_every = report_every
+        if optimizer not in OPTIMIZERS:
+            raise unknown("optimizer", optimizer, OPTIMIZERS)
+        for name, low in (("epochs", 1), ("batch_size", 2), ("random", 0), ("warmup", 0)):
+            if getattr(self, name) < low:
+                raise NasplugError(
+                    f"{name} of training must be at least {low}, but got {getattr(self, name)}"
+                )
+        if not (largest or smallest or random or any(phase.get("random") for phase in self.phases)):
+            raise NasplugError(
+                "a step must train some sub-network: largest=true, smallest=true or random=1"
+            )
+        for phase in self.phases:
+            for name in phase:
+                if name not in PHASE_KEYS:
+                    raise unknown("key of a training phase", name, PHASE_KEYS)
+
+    def plan(self, space: SearchSpace) -> list[Phase]:
+        """The phases on `space`; one with every option where none are given."""
+        return [
+            Phase(
+                Subspace(space, phase.get("options")),
+                int(phase.get("epochs", self.epochs)),
+                float(phase.get("lr", self.lr)),
+                int(phase.get("random", self.random)),
+                bool(phase.get("sort_channels", False)),
+            )
+            for phase in self.phases or [{}]
+        ]
+
+    def make_optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
+        """Over all parameters of `model`; vectors (batch norms, biases) do not decay."""
+        weights = [p for p in model.parameters() if p.ndim > 1]
+        vectors = [p for p in model.parameters() if p.ndim <= 1]
+        groups = [
+            {"params": weights, "weight_decay": self.weight_decay},
+            {"params": vectors, "weight_decay": 0.0},
+        ]
+        return OPTIMIZERS[self.optimizer](
+            [g for g in groups if g["params"]], self.lr, self.momentum
+        )
+
+    def rate(self, peak: float, epoch: float, epochs: int) -> float:
+        """The learning rate at a point of a phase, in epochs from its beginning."""
+        if epoch < self.warmup:
+            return peak * epoch / self.warmup
+        return peak / 2 * (1 + cos(pi * (epoch - self.warmup) / max(epochs - self.warmup, 1e-9)))
+
+
+PHASE_KEYS = ("epochs", "lr", "random", "options", "sort_channels")
+
+
+def _sgd(groups: Any, lr: float, momentum: float) -> torch.optim.Optimizer:
+    return torch.optim.SGD(groups, lr, momentum=momentum, nesterov=momentum > 0)
+
+
+def _adamw(groups: Any, lr: float, momentum: float) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(groups, lr, betas=(momentum, 0.999))
+
+
+OPTIMIZERS = {"sgd": _sgd, "adamw": _adamw}

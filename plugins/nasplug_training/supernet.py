@@ -1,0 +1,176 @@
+"""Evaluator `supernet`: sub-networks measured with the weights they inherit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, cast, final
+
+import torch
+from torch import nn
+
+from nasplug import (
+    Architecture,
+    Evaluator,
+    Failure,
+    Measurement,
+    Metric,
+    NasplugError,
+    SearchSpace,
+    SuperNetwork,
+    Task,
+    hub,
+    seeded,
+)
+from nasplug.types import Outcome
+from nasplug_training.checkpoint import Checkpoint
+from nasplug_training.devices import pick, place, threads
+from nasplug_training.inheritance import calibration_inputs, inherit, measure
+from nasplug_training.schedule import Schedule
+from nasplug_training.store import Store, default_folder
+from nasplug_training.trainer import Trainer
+from nasplug_training.weights import download, load, read
+
+PUBLISHED = "published"
+
+
+@final
+class SuperNetEvaluator(Evaluator):
+    """Measures the task's quality of sub-networks that inherit a super-network's weights.
+
+    The weights are trained here by `training` and kept in `cache`, or read from a file
+    (`weights=PATH`), or fetched (`weights=published`). Each sub-network is extracted, its batch-norm
+    statistics are estimated anew on the task's calibration data, and it is then measured.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        task: Task,
+        training: Schedule,
+        weights: str | None = None,
+        device: str = "auto",
+        seed: int = 0,
+        cache: str | None = None,
+        calibration_batch: int = 128,
+        threads: int = 1,
+    ) -> None:
+        """`cache` is a folder, by default $XDG_CACHE_HOME/nasplug/supernets, or the same in ~/.cache.
+
+        `threads` are the CPU threads of one evaluation: fixed, since the last bits of a sum depend on
+        their number. Training uses as many as torch finds.
+        """
+        self.space = space
+        self.task = task
+        self.training = training
+        self.weights = weights
+        self.device = device
+        self.seed = seed
+        self.cache = cache
+        self.calibration_batch = calibration_batch
+        self.threads = threads
+        if threads < 1 or calibration_batch < 1:
+            raise NasplugError(
+                "threads and calibration_batch of evaluator=supernet must be at least 1, but got "
+                f"{threads} and {calibration_batch}"
+            )
+        self._loaded: SuperNetwork | None = None
+        self._inputs: list[tuple[Any, ...]] = []
+
+    @property
+    def metrics(self) -> Mapping[str, Metric]:
+        """The task's."""
+        return self.task.metrics
+
+    def prepare(self) -> None:
+        """Train the super-network, or load it."""
+        self._supernet()
+
+    def evaluate(self, archs: Sequence[Architecture], names: Sequence[str]) -> list[Outcome]:
+        """The task's quality of each, on the validation data; what an architecture raises fails it."""
+        return [self._evaluate(arch, names) for arch in archs]
+
+    def network(self, arch: Architecture) -> nn.Module:
+        """The sub-network as it was measured."""
+        with threads(self.threads):
+            return self._inherit(arch).to("cpu", memory_format=torch.contiguous_format)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without weights and data: another process loads them itself."""
+        return {**self.__dict__, "_loaded": None, "_inputs": []}
+
+    def _evaluate(self, arch: Architecture, names: Sequence[str]) -> Outcome:
+        start = time.perf_counter()
+        try:
+            with threads(self.threads):
+                quality = measure(self._inherit(arch), self.task, pick(self.device))
+        except NasplugError:
+            raise  # a mistake in the configuration, not in the architecture
+        except Exception as error:
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            return Failure(reason, time.perf_counter() - start)
+        return Measurement({n: quality[n] for n in names}, time.perf_counter() - start)
+
+    def _inherit(self, arch: Architecture) -> nn.Module:
+        supernet, device = self._supernet(), pick(self.device)
+        if not self._inputs:
+            self._inputs = calibration_inputs(self.task, self.calibration_batch, device)
+        with seeded(self.seed):
+            return inherit(supernet, arch, self._inputs, device)
+
+    def _supernet(self) -> SuperNetwork:
+        if self._loaded is None:
+            with seeded(self.seed):
+                supernet = self.space.supernet()
+            path = self._path(supernet)
+            module = cast(nn.Module, supernet)
+            load(module, read(path), str(path))
+            place(module.eval(), pick(self.device))
+            self._loaded = supernet
+        return self._loaded
+
+    def _path(self, supernet: SuperNetwork) -> Path:
+        """The file of the weights, trained or fetched if need be."""
+        folder = Path(self.cache).expanduser() if self.cache else default_folder()
+        if self.weights is None:
+            return Store(folder).obtain(self._description(), lambda c: self._train(supernet, c))
+        if self.weights != PUBLISHED:
+            return Path(self.weights).expanduser()
+        address = getattr(supernet, PUBLISHED, None)
+        if address is None:
+            raise NasplugError(
+                f"no weights are published for {type(supernet).__name__} with "
+                f"{dict(self.task.dims)}: a head of another size cannot take them; leave weights out to "
+                "train it here, choose a task with the published number of classes, or give weights=PATH"
+            )
+        return download(address, folder)
+
+    def _train(self, supernet: SuperNetwork, checkpoint: Checkpoint) -> Any:
+        trainer = Trainer(
+            supernet, self.space, self.task, self.training, self.seed, pick(self.device)
+        )
+        start = time.monotonic()
+        reached = trainer.train(checkpoint)
+        remarks = {"reached": reached, "seconds": round(time.monotonic() - start, 1)}
+        return cast(nn.Module, supernet).state_dict(), remarks
+
+    def _description(self) -> dict[str, Any]:
+        """All that determines the trained weights."""
+        return {
+            "space": hub.describe(self.space),
+            "task": hub.describe(self.task),
+            "training": hub.describe(self.training),
+            "seed": self.seed,
+            "device": pick(self.device).type,
+            "nasplug": _version(),
+            "torch": torch.__version__,
+        }
+
+
+def _version() -> str:
+    try:
+        return version("nasplug")
+    except PackageNotFoundError:  # a checkout that is not installed
+        return "checkout"

@@ -1,0 +1,191 @@
+"""Trains a super-network, whatever its space, task and schedule."""
+
+from __future__ import annotations
+
+import logging
+import operator
+import time
+from math import isfinite
+from typing import Any, cast, final
+
+import numpy as np
+import torch
+from torch import nn
+
+from nasplug import Architecture, NasplugError, SearchSpace, SuperNetwork, Task, progress, seeded
+from nasplug_training.checkpoint import Checkpoint
+from nasplug_training.devices import detach, move, place, precision
+from nasplug_training.inheritance import calibration_inputs, inherit, measure
+from nasplug_training.schedule import Phase, Schedule
+from nasplug_training.subspace import Subspace
+
+log = logging.getLogger(__name__)
+SHOWN = 20
+"""How often in an epoch the loss is shown, about."""
+
+
+@final
+class Trainer:
+    """Trains a super-network in place: make one, call `train` once.
+
+    Epochs are numbered through all phases, and all that an epoch draws follows from (seed, epoch):
+    a training that goes on from a checkpoint ends with the weights of one that never stopped.
+    """
+
+    def __init__(
+        self,
+        supernet: SuperNetwork,
+        space: SearchSpace,
+        task: Task,
+        schedule: Schedule,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self.supernet = supernet
+        self.task = task
+        self.schedule = schedule
+        self.seed = seed
+        self.device = device
+        self.plan = schedule.plan(space)
+        self.all = Subspace(space)
+        self.model = place(cast(nn.Module, supernet), device)
+        self.optimizer = schedule.make_optimizer(self.model)
+        self.teacher: nn.Module | None = None
+
+    def train(self, checkpoint: Checkpoint) -> dict[str, dict[str, float]]:
+        """Train, and return the quality of the smallest, a middle and the largest sub-network."""
+        timeline = [(phase, local) for phase in self.plan for local in range(phase.epochs)]
+        steps = self._steps()
+        start = time.monotonic()
+        with progress("training the super-network", total=steps * len(timeline)) as bar:
+            begin = self._restore(checkpoint)
+            if begin:
+                bar.advance(steps * begin)
+            for epoch, (phase, local) in list(enumerate(timeline))[begin:]:
+                if local == 0:
+                    self._enter(phase)
+                self._epoch(epoch, phase, local, steps, bar)
+                every = self.schedule.report_every
+                if every and (epoch + 1) % every == 0 and epoch + 1 < len(timeline):
+                    bar.advance(0, **self._words(self.report()))
+                checkpoint.save(self._state(epoch + 1))
+        reached = self.report()
+        words = "  ".join(f"{name} {text}" for name, text in self._words(reached).items())
+        log.info("the super-network is trained, in %.0f s: %s", time.monotonic() - start, words)
+        return reached
+
+    def report(self) -> dict[str, dict[str, float]]:
+        """The quality of the smallest, a middle and the largest sub-network as they are now."""
+        inputs = calibration_inputs(self.task, self.schedule.batch_size, self.device)
+        reached = {}
+        with seeded(self.seed):
+            for name in ("smallest", "middle", "largest"):
+                network = inherit(self.supernet, getattr(self.all, name), inputs, self.device)
+                reached[name] = measure(network, self.task, self.device)
+        return reached
+
+    def _steps(self) -> int:
+        """Batches in an epoch; one pass over the data where the iterator gives no hint."""
+        batches = self.task.train_batches(self.schedule.batch_size, self.seed, 0)
+        steps = operator.length_hint(batches) or sum(1 for _ in batches)
+        if not steps:
+            raise NasplugError(
+                f"{type(self.task).__name__} must have training data, but gave no batch"
+            )
+        return steps
+
+    def _enter(self, phase: Phase) -> None:
+        """Begin a phase: a new optimiser, and before the second one the teacher of all that follow."""
+        if phase is not self.plan[0] and self.teacher is None:
+            self.teacher = self._largest()
+        if phase.sort_channels:
+            before = self.plan[: self.plan.index(phase)]
+            self.supernet.sort_channels(sum(earlier.sort_channels for earlier in before))
+        self.optimizer = self.schedule.make_optimizer(self.model)
+
+    def _largest(self) -> nn.Module | None:
+        """A teacher that stays as it is; none where the step's own largest teaches, or nobody."""
+        if self.schedule.largest or not self.schedule.soft:
+            return None
+        with seeded(self.seed):
+            return place(self.supernet.extract(self.all.largest), self.device).train()
+
+    def _epoch(self, epoch: int, phase: Phase, local: int, steps: int, bar: Any) -> None:
+        rng = np.random.default_rng([self.seed, epoch])
+        self.model.train()
+        loss = torch.zeros((), device=self.device)
+        with seeded(int(rng.integers(2**62))):
+            for step, batch in enumerate(
+                self.task.train_batches(self.schedule.batch_size, self.seed, epoch)
+            ):
+                rate = self.schedule.rate(phase.lr, local + (step + 0.5) / steps, phase.epochs)
+                for group in self.optimizer.param_groups:
+                    group["lr"] = rate
+                loss = self._step(self._nets(phase, rng), move(batch, self.device))
+                shown = {"loss": f"{float(loss):.3f}"} if step % -(-steps // SHOWN) == 0 else {}
+                bar.advance(1, **shown)
+        if not isfinite(float(loss)):
+            raise NasplugError(
+                f"training must keep a finite loss, but epoch {epoch + 1} ended with {float(loss)}; lower "
+                "the learning rate (evaluator.training.lr) or limit the gradient (evaluator.training.clip=1)"
+            )
+
+    def _nets(self, phase: Phase, rng: np.random.Generator) -> list[Architecture]:
+        """What a step trains, the largest first."""
+        space = phase.subspace
+        ends = [space.largest] * self.schedule.largest + [space.smallest] * self.schedule.smallest
+        return ends + space.sample(phase.random, rng)
+
+    def _step(self, nets: list[Architecture], batch: Any) -> torch.Tensor:
+        """One step of the optimiser on the summed gradients of `nets`; their mean loss."""
+        inputs = self.task.inputs(batch)
+        self.optimizer.zero_grad(set_to_none=True)
+        with torch.no_grad(), precision(self.device):
+            soft = self.teacher(*inputs) if self.teacher else None
+        total = torch.zeros((), device=self.device)
+        for place_, arch in enumerate(nets):
+            self.supernet.activate(arch)
+            with precision(self.device):
+                outputs = self.model(*inputs)
+                loss = self._loss(outputs, batch, soft)
+            loss.backward()
+            total += loss.detach() / len(nets)
+            if place_ == 0 and self.schedule.largest and self.schedule.soft:
+                soft = detach(outputs)
+        if self.schedule.clip:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.schedule.clip)
+        self.optimizer.step()
+        return total
+
+    def _loss(self, outputs: Any, batch: Any, soft: Any) -> torch.Tensor:
+        if soft is None:
+            return self.task.criterion(outputs, batch)
+        loss = self.schedule.soft * self.task.distillation(outputs, soft)
+        if self.schedule.labels:
+            loss = loss + self.schedule.labels * self.task.criterion(outputs, batch)
+        return loss
+
+    def _state(self, epoch: int) -> dict[str, Any]:
+        return {
+            "epoch": epoch,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "teacher": self.teacher.state_dict() if self.teacher else None,
+        }
+
+    def _restore(self, checkpoint: Checkpoint) -> int:
+        """The epoch to begin with."""
+        state = checkpoint.load()
+        if state is None:
+            return 0
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if state["teacher"]:
+            self.teacher = self._largest()
+            assert self.teacher is not None
+            self.teacher.load_state_dict(state["teacher"])
+        return int(state["epoch"])
+
+    def _words(self, reached: dict[str, dict[str, float]]) -> dict[str, str]:
+        name, metric = next(iter(self.task.metrics.items()))
+        return {size: f"{values[name]:.4g} {metric.unit}" for size, values in reached.items()}

@@ -1,0 +1,519 @@
+"""Zero-cost proxies by their definitions: closed forms, and independent computations."""
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from nasplug_proxies.aggregators import RankMean, Vote, majority
+from nasplug_proxies.az_nas import AzExpressivity, AzNas, AzProgressivity, AzTrainability
+from nasplug_proxies.epe_nas import EpeNas
+from nasplug_proxies.fisher import Fisher
+from nasplug_proxies.grad_norm import GradNorm
+from nasplug_proxies.grasp import Grasp
+from nasplug_proxies.jacob_cov import JacobCov
+from nasplug_proxies.l2_norm import L2Norm
+from nasplug_proxies.linear_regions import LinearRegions
+from nasplug_proxies.meco import Meco
+from nasplug_proxies.ntk import Ntk
+from nasplug_proxies.nwot import Nwot
+from nasplug_proxies.plain import Plain
+from nasplug_proxies.sizes import Flops, Params
+from nasplug_proxies.snip import Snip
+from nasplug_proxies.swap import Swap, SwapRegularised
+from nasplug_proxies.synflow import Synflow
+from nasplug_proxies.zen import Zen
+from nasplug_proxies.zico import Zico
+from torch import nn
+from torch.nn import functional
+
+from nasplug import Failure, Task
+from nasplug.scoring import Feed, scores
+
+
+class Given(Task):
+    """A task of given batches, and cross-entropy."""
+
+    def __init__(self, *batches):
+        self.batches = batches
+
+    metrics = {}
+
+    def train_batches(self, batch_size, seed, epoch=0):
+        return iter(self.batches)
+
+    def criterion(self, outputs, batch):
+        return functional.cross_entropy(outputs, batch[-1])
+
+    def quality(self, model):
+        raise NotImplementedError
+
+
+def score(proxy, model, *batches, shape=None, seed=0, samples=8):
+    """The score of `model` on `batches`, or on made-up inputs of a `shape`."""
+    shape = shape or batches[0][0].shape[1:]
+    feed = Feed(lambda n: (torch.zeros(n, *shape),), Given(*batches), samples, seed)
+    return scores({"it": proxy}, model, feed)["it"]
+
+
+@pytest.fixture
+def rng():
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture
+def batch(rng):
+    """Eight images and labels."""
+    images = torch.randn(8, 3, 6, 6, generator=rng)
+    return images, torch.tensor([0, 1, 2, 0, 1, 2, 0, 1])
+
+
+@pytest.fixture
+def model():
+    """Two convolutions, batch norm, in-place activations, a classifier."""
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3, padding=1, bias=False),
+        nn.BatchNorm2d(4),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(4, 6, 3, stride=2),
+        nn.ReLU(inplace=True),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(6, 3),
+    )
+
+
+def backward(model, batch):
+    """Weights of its convolutions and linear layers and their gradients, by plain training code."""
+    model.zero_grad()
+    functional.cross_entropy(model(batch[0].clone()), batch[1]).backward()
+    weights = [m.weight for m in model if isinstance(m, (nn.Conv2d, nn.Linear))]
+    return [(w.detach().clone(), w.grad.clone()) for w in weights]
+
+
+# ---- gradients of the loss -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("proxy", "formula"),
+    [
+        (GradNorm(), lambda w, g: g.pow(2).sum().sqrt()),
+        (Snip(), lambda w, g: (w * g).abs().sum()),
+        (Plain(), lambda w, g: (w * g).sum()),
+        (L2Norm(), lambda w, g: w.pow(2).sum().sqrt()),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_sums_over_layers(proxy, formula, model, batch):
+    got = score(proxy, model, batch)
+    expected = sum(float(formula(w, g)) for w, g in backward(model, batch))
+    assert got == pytest.approx(expected, rel=1e-5)
+
+
+def test_plain_is_snip_without_absolute_values(model, batch):
+    assert abs(score(Plain(), model, batch)) < score(Snip(), model, batch)
+
+
+def test_grasp_by_finite_differences(batch):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(108, 5), nn.Softplus(), nn.Linear(5, 3)).double()
+    images, labels = batch[0].double(), batch[1]
+    weights = [model[1].weight, model[3].weight]
+
+    def gradient():
+        loss = functional.cross_entropy(model(images), labels)
+        return torch.autograd.grad(loss, weights)
+
+    step, first = 1e-5, gradient()
+    moved = []
+    for sign in (1, -1):
+        with torch.no_grad():
+            for weight, g in zip(weights, first, strict=True):
+                weight.add_(g, alpha=sign * step)
+        moved.append(gradient())
+        with torch.no_grad():
+            for weight, g in zip(weights, first, strict=True):
+                weight.sub_(g, alpha=sign * step)
+    product = [(up - down) / (2 * step) for up, down in zip(*moved, strict=True)]
+    expected = -sum(float((hg * w.detach()).sum()) for hg, w in zip(product, weights, strict=True))
+    assert score(Grasp(), model.float(), batch) == pytest.approx(expected, rel=1e-3)
+
+
+def test_fisher_by_retained_gradients(model, batch):
+    kept = []
+
+    def keep(module, args, output):
+        output.retain_grad()
+        kept.append((module, output))
+
+    for module in model:
+        if isinstance(module, nn.ReLU):
+            module.inplace = False
+    hooks = [m.register_forward_hook(keep) for m in model if isinstance(m, (nn.Conv2d, nn.Linear))]
+    functional.cross_entropy(model(batch[0]), batch[1]).backward()
+    for hook in hooks:
+        hook.remove()
+    expected = 0.0
+    for module, a in kept:
+        fan_in = module.weight[0].numel()
+        for channel in range(a.shape[1]):
+            per_example = (a.detach() * a.grad)[:, channel].reshape(len(a), -1).sum(1)
+            expected += fan_in * 0.5 * float((per_example**2).mean())
+    for module in model:
+        if isinstance(module, nn.ReLU):
+            module.inplace = True
+    assert score(Fisher(), model, batch) == pytest.approx(expected, rel=1e-5)
+    assert all(m.inplace for m in model if isinstance(m, nn.ReLU))
+
+
+def test_zico_by_numpy(model, batch, rng):
+    other = (torch.randn(8, 3, 6, 6, generator=rng), batch[1])
+    one, two = backward(model, batch), backward(model, other)
+    expected = 0.0
+    for (_, g), (_, h) in zip(one, two, strict=True):
+        both = torch.stack([g, h]).double().numpy().reshape(2, -1)
+        spread = both.std(0)
+        expected += math.log((np.abs(both).mean(0)[spread > 0] / spread[spread > 0]).sum())
+    assert score(Zico(), model, batch, other) == pytest.approx(expected, rel=1e-3)
+
+
+def test_zico_skips_layers_whose_gradient_does_not_vary(model, batch):
+    assert score(Zico(), model, batch, batch) == 0
+
+
+# ---- synflow -------------------------------------------------------------------------------------
+
+
+def chain(*widths, kind=nn.Linear):
+    layers = []
+    for i, o in pairwise(widths):
+        layers += [kind(i, o, bias=False), nn.ReLU()]
+    return nn.Sequential(*layers)
+
+
+@pytest.mark.parametrize("widths", [(5, 4), (6, 5, 4, 3), (3, *[8] * 20, 2)])
+def test_synflow_of_a_chain_is_layers_times_the_product_of_absolute_weights(widths):
+    torch.manual_seed(1)
+    model = chain(*widths)
+    flow = torch.ones(widths[0], 1, dtype=torch.float64)
+    layers = [m for m in model if isinstance(m, nn.Linear)]
+    for layer in layers:
+        flow = layer.weight.detach().double().abs() @ flow
+    expected = len(layers) * float(flow.sum())
+    assert score(Synflow(log=False), model, shape=(widths[0],)) == pytest.approx(
+        expected, rel=1e-10
+    )
+    assert score(Synflow(), model, shape=(widths[0],)) == pytest.approx(math.log1p(expected))
+
+
+def test_synflow_of_a_convolution_chain():
+    torch.manual_seed(1)
+    model = nn.Sequential(nn.Conv2d(2, 3, 1, bias=False), nn.ReLU(), nn.Conv2d(3, 2, 1, bias=False))
+    first, last = (m.weight.detach().double().abs().flatten(1) for m in (model[0], model[2]))
+    expected = 2 * 4 * 5 * float((last @ first).sum())
+    assert score(Synflow(log=False), model, shape=(2, 4, 5)) == pytest.approx(expected, rel=1e-10)
+
+
+def test_synflow_ignores_signs_and_normalisation_and_scales_with_a_layer(model, batch):
+    before = score(Synflow(log=False), model, batch)
+    with torch.no_grad():
+        model[0].weight.neg_()
+        model[1].weight.mul_(3)
+        model[1].running_mean.fill_(7)
+    assert score(Synflow(log=False), model, batch) == before
+    with torch.no_grad():
+        bias_free = chain(3, 4, 2)
+        one = score(Synflow(log=False), bias_free, shape=(3,))
+        bias_free[0].weight.mul_(5)
+    assert score(Synflow(log=False), bias_free, shape=(3,)) == pytest.approx(5 * one, rel=1e-6)
+
+
+# ---- Jacobians -----------------------------------------------------------------------------------
+
+
+def jacobian(model, images):
+    """One row an example, computed one example at a time (no batch norm)."""
+    rows = []
+    for image in images:
+        x = image[None].clone().requires_grad_()
+        model(x).sum().backward()
+        rows.append(x.grad.flatten().double().numpy())
+    return np.stack(rows)
+
+
+@pytest.fixture
+def plain_model():
+    torch.manual_seed(2)
+    return nn.Sequential(nn.Conv2d(3, 5, 3), nn.ReLU(), nn.Flatten(), nn.Linear(80, 3))
+
+
+def test_jacob_cov_by_numpy(plain_model, batch):
+    values = np.linalg.eigvalsh(np.corrcoef(jacobian(plain_model, batch[0]))) + 1e-5
+    expected = -np.sum(np.log(values) + 1 / values)
+    assert score(JacobCov(), plain_model, batch) == pytest.approx(expected, rel=1e-3)
+
+
+def test_jacob_cov_is_largest_where_examples_are_uncorrelated():
+    """log v + 1 / v is least, 1, at v = 1."""
+    k = 1e-5
+    best = -8 * (math.log(1 + k) + 1 / (1 + k))
+    assert best == pytest.approx(-8, abs=1e-6)
+    values = np.random.default_rng(0).dirichlet(np.ones(8), 100) * 8
+    assert (-(np.log(values + k) + 1 / (values + k)).sum(1) < best).all()
+
+
+def test_epe_nas_by_numpy(plain_model, batch):
+    rows, labels = jacobian(plain_model, batch[0]), batch[1].numpy()
+    sums = [np.log(np.abs(np.corrcoef(rows[labels == c])) + 1e-5).sum() for c in range(3)]
+    assert score(EpeNas(), plain_model, batch) == pytest.approx(np.abs(sums).sum(), rel=1e-3)
+
+
+def test_epe_nas_compares_classes_where_there_are_many(batch):
+    torch.manual_seed(2)
+    model = nn.Sequential(nn.Conv2d(3, 5, 3), nn.ReLU(), nn.Flatten(), nn.Linear(80, 101))
+    rows, labels = jacobian(model, batch[0]), batch[1].numpy()
+    a, b, c = (np.log(np.abs(np.corrcoef(rows[labels == k])) + 1e-5).sum() for k in range(3))
+    expected = (abs(a - b) + abs(a - c) + abs(b - c)) / 3
+    assert score(EpeNas(), model, batch) == pytest.approx(expected, rel=1e-3)
+
+
+def test_ntk_of_a_linear_model_is_the_gram_matrix_of_its_inputs(rng):
+    x = torch.randn(5, 9, generator=rng)
+    model = nn.Linear(9, 1, bias=False)
+    values = np.linalg.eigvalsh((x @ x.T).double().numpy())
+    got = score(Ntk(), model, (x, None))
+    assert got == pytest.approx(-values[-1] / values[0], rel=1e-5)
+    shuffled = score(Ntk(), model, (x[[3, 1, 4, 0, 2]], None))
+    assert shuffled == pytest.approx(got, rel=1e-6)
+
+
+def test_ntk_of_orthonormal_inputs_is_one_and_of_repeated_ones_has_no_score():
+    model = nn.Linear(6, 1, bias=False)
+    assert score(Ntk(), model, (torch.eye(6)[:4], None)) == pytest.approx(-1)
+    twice = score(Ntk(), model, (torch.eye(6)[[0, 1, 1]], None))
+    assert isinstance(twice, Failure)
+    assert "finite" in twice.error
+
+
+# ---- activation patterns -------------------------------------------------------------------------
+
+
+def codes(model, images):
+    """Which units are on before each activation of a Sequential, as 0 and 1."""
+    found, x = [], images
+    for module in model:
+        if isinstance(module, nn.ReLU):
+            found.append((x > 0).flatten(1).int().numpy())
+        x = module(x.clone())
+    return np.concatenate(found, 1)
+
+
+def test_nwot_counts_units_that_agree(model, batch):
+    with torch.no_grad():
+        units = codes(model, batch[0])
+    kernel = [[int((a == b).sum()) for b in units] for a in units]
+    expected = math.log(abs(np.linalg.det(np.array(kernel, float))))
+    assert score(Nwot(), model, batch) == pytest.approx(expected, rel=1e-9)
+
+
+def test_nwot_counts_an_activation_as_often_as_it_runs(batch):
+    torch.manual_seed(0)
+
+    class Twice(nn.Module):
+        """Two activations that read the same tensor."""
+
+        def __init__(self):
+            super().__init__()
+            self.first, self.one, self.two = nn.Conv2d(3, 4, 3), nn.ReLU(), nn.ReLU()
+
+        def forward(self, x):
+            x = self.first(x)
+            return (self.one(x) + self.two(x)).flatten(1)
+
+    model = Twice()
+    with torch.no_grad():
+        units = (model.first(batch[0]) > 0).flatten(1).numpy()
+    units = np.concatenate([units, units], 1)
+    kernel = np.array([[(a == b).sum() for b in units] for a in units], float)
+    assert score(Nwot(), model, batch) == pytest.approx(np.linalg.slogdet(kernel)[1])
+
+
+def test_swap_counts_distinct_units(batch):
+    model = nn.Sequential(nn.Conv2d(3, 4, 3, bias=False), nn.ReLU(), nn.Flatten(), nn.Linear(64, 3))
+    got = score(Swap(), model, batch, seed=5)
+    torch.manual_seed(5)  # the weights that N(0, 1) gives for this seed
+    weight = torch.randn(4, 3, 3, 3)
+    units = (functional.conv2d(batch[0], weight) > 0).flatten(1).int().numpy()
+    assert got == len({tuple(column) for column in units.T})
+    size = sum(p.numel() for p in model.parameters()) / 1000
+    regularised = score(SwapRegularised(mu=2.0, sigma=9.0), model, batch, seed=5)
+    assert regularised == pytest.approx(math.log(got) - (size - 2) ** 2 / 9)
+
+
+def test_linear_regions_along_a_line_by_where_units_switch():
+    torch.manual_seed(3)
+    model = nn.Sequential(nn.Linear(4, 30), nn.ReLU(), nn.Linear(30, 2))
+    torch.manual_seed(7)
+    a, b = torch.randn(2, 4).double()
+    weight, bias = model[0].weight.detach().double(), model[0].bias.detach().double()
+    at = (weight @ a + bias) / (weight @ (a - b))  # where along the line each unit switches
+    inside = int(((at > 0) & (at < 1)).sum())
+    assert 1 < inside < 30
+    assert score(LinearRegions(points=2000), model, shape=(4,), seed=7) == 1 + inside
+
+
+# ---- gaussian inputs -----------------------------------------------------------------------------
+
+
+def zen_of(width, inputs, seed, norm=False, scale=1.0, term=True):
+    layers = [nn.Conv2d(inputs, width, 1, bias=False)]
+    if norm:
+        layers.append(nn.BatchNorm2d(width))
+    model = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, 2))
+    proxy = Zen(samples=16, batch_norm_term=term)
+    if scale != 1:
+        hook = model[0].register_forward_hook(lambda m, args, out: out * scale)
+    got = score(proxy, model, shape=(inputs, 4, 4), seed=seed)
+    if scale != 1:
+        hook.remove()
+    return got
+
+
+def test_zen_of_one_convolution_in_closed_form():
+    """E|N(0, s^2)| = s sqrt(2 / pi), and s = alpha sqrt(inputs) for weights N(0, 1)."""
+    width, inputs = 32, 64
+    got = np.mean([math.exp(zen_of(width, inputs, seed)) for seed in range(10)])
+    assert got == pytest.approx(0.01 * width * 16 * math.sqrt(2 * inputs / math.pi), rel=0.02)
+
+
+def test_zen_puts_back_what_batch_norm_takes_out():
+    plain = zen_of(16, 8, seed=1, norm=True, scale=1.0)
+    scaled = zen_of(16, 8, seed=1, norm=True, scale=10.0)
+    assert scaled - plain == pytest.approx(math.log(10), abs=1e-4)
+    without = [zen_of(16, 8, seed=1, norm=True, scale=s, term=False) for s in (1.0, 10.0)]
+    assert without[0] == pytest.approx(without[1], abs=1e-4)
+
+
+def test_zen_grows_with_depth_and_width():
+    def network(width, depth):
+        convolutions = [nn.Conv2d(width, width, 3, padding=1) for _ in range(depth)]
+        head = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, 2))
+        return nn.Sequential(nn.Conv2d(3, width, 3), *convolutions, *head)
+
+    of = {key: score(Zen(), network(*key), shape=(3, 6, 6)) for key in ((4, 1), (4, 4), (8, 1))}
+    assert of[4, 1] < of[4, 4]
+    assert of[4, 1] < of[8, 1]
+
+
+def test_zen_of_fifty_layers_is_finite():
+    model = nn.Sequential(*[nn.Linear(64, 64, bias=False) for _ in range(50)], nn.Linear(64, 2))
+    assert math.isfinite(score(Zen(), model, shape=(64,)))
+
+
+def test_meco_by_numpy():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Tanh())
+    got = score(Meco(), model, shape=(3, 7, 7), seed=3)
+    torch.manual_seed(3)
+    x = torch.randn(2, 3, 7, 7)
+    expected = 0.0
+    with torch.no_grad():
+        maps = [model[0](x), model(x), model(x)]  # the two layers, and the whole
+    for features in maps:
+        channels = features[0].flatten(1).double().numpy()
+        expected += np.linalg.eigvals(np.corrcoef(channels)).real.min()
+    assert got == pytest.approx(expected, rel=1e-6)
+
+
+# ---- AZ-NAS --------------------------------------------------------------------------------------
+
+
+class Block(nn.Module):
+    """x + its matrix times x, at every position."""
+
+    def __init__(self, channels, factor=None):
+        super().__init__()
+        self.inner = nn.Conv2d(channels, channels, 1, bias=False)
+        self.factor = factor
+
+    def forward(self, x):
+        return self.inner(x) if self.factor is None else self.factor * x
+
+
+def test_az_expressivity_by_numpy():
+    torch.manual_seed(0)
+    model = nn.Sequential(Block(3), Block(3))
+    feed_seed = 4
+    kept = []
+    hooks = [m.register_forward_hook(lambda m, a, out: kept.append(out.detach())) for m in model]
+    got = score(AzExpressivity(), model, shape=(3, 5, 5), seed=feed_seed)
+    growth = score(AzProgressivity(), model, shape=(3, 5, 5), seed=feed_seed)
+    for hook in hooks:
+        hook.remove()
+    entropies = []
+    for features in kept[:2]:
+        rows = features.movedim(1, -1).reshape(-1, 3).double().numpy()
+        values = np.linalg.eigvalsh(np.cov(rows.T))
+        shares = values / values.sum()
+        entropies.append(-(shares * np.log(shares)).sum())
+    assert got == pytest.approx(sum(entropies), rel=1e-5)
+    assert growth == pytest.approx(entropies[1] - entropies[0], rel=1e-4)
+
+
+@pytest.mark.parametrize("factor", [1.0, 0.5, 3.0])
+def test_az_trainability_of_scaling_blocks(factor):
+    """The gradient is scaled by s: 2 - s - 1/s, up to the chance correlation of random signs."""
+    model = nn.Sequential(Block(2), Block(2, factor))
+    got = score(AzTrainability(), model, shape=(2, 24, 24), samples=32)
+    assert got == pytest.approx(2 - factor - 1 / factor, abs=0.05 * max(factor, 1 / factor))
+
+
+def test_az_trainability_where_a_block_shrinks_its_map():
+    class Stride(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.pool = nn.AvgPool2d(2)
+
+        def forward(self, x):
+            return self.pool(x)
+
+    got = score(AzTrainability(), nn.Sequential(Block(2), Stride()), shape=(2, 24, 24), samples=32)
+    s = 0.5  # each of four inputs gets a quarter: norm of (1/4, 1/4, 1/4, 1/4)
+    assert got == pytest.approx(2 - s - 1 / s, abs=0.05)
+
+
+def test_az_nas_adds_the_logarithms_of_ranks():
+    table = np.array([[1.0, 5.0, 2.0, 10.0], [2.0, 4.0, 9.0, 30.0], [3.0, 6.0, 1.0, 20.0]])
+    ranks = np.array([[1, 2, 2, 1], [2, 1, 3, 3], [3, 3, 1, 2]])
+    assert AzNas().combine(table) == pytest.approx(np.log(ranks / 3).sum(1))
+
+
+# ---- sizes and sets ------------------------------------------------------------------------------
+
+
+def test_sizes(model):
+    expected = 27 * 4 + 8 + 36 * 6 + 6 + 18 + 3
+    assert score(Params(), model, shape=(3, 6, 6)) == expected
+    macs = 36 * 27 * 4 + 4 * 36 * 6 + 18
+    assert score(Flops(), model, shape=(3, 6, 6)) == macs
+
+
+def test_vote_is_the_pairwise_majority():
+    table = np.array([[3.0, 1.0, 2.0], [2.0, 2.0, 1.0], [1.0, 3.0, 0.0]])
+    beats = majority(table)
+    assert beats.tolist() == [[False, True, True], [False, False, True], [False, False, False]]
+    assert Vote().combine(table).tolist() == [2, 1, 0]
+    rng = np.random.default_rng(0)
+    table = rng.normal(size=(30, 3))
+    for i, j in rng.integers(0, 30, (50, 2)):
+        assert majority(table)[i, j] == ((table[i] > table[j]).sum() >= 2)
+
+
+def test_rank_mean_ignores_scale():
+    rng = np.random.default_rng(0)
+    table = rng.normal(size=(20, 2))
+    scaled = np.stack([np.exp(table[:, 0]), table[:, 1] * 1000 + 5], 1)
+    assert (RankMean().combine(table) == RankMean().combine(scaled)).all()
+    assert RankMean().combine(np.array([[1.0], [3.0], [2.0]])) == pytest.approx([1 / 3, 1, 2 / 3])

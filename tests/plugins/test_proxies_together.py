@@ -1,0 +1,400 @@
+"""All proxies at once: what the evaluator, the shared passes and every proxy must keep."""
+
+import math
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from nasplug_proxies.evaluator import Proxies
+from torch import nn
+from torch.nn import functional
+
+import nasplug
+from nasplug import Failure, Measurement, Metric, NasplugError, SearchSpace, Task, Variable
+from nasplug.proxy import Aggregator
+from nasplug.scoring import Feed, scores
+from nasplug.testing import EvaluatorContract
+
+
+class Unit(nn.Module):
+    """Convolution, batch norm, activation in place; drops some of its output."""
+
+    def __init__(self, inputs, width, stride):
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(inputs, width, 3, stride=stride, padding=1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(inplace=True),
+            nn.Dropout(0.5),
+        )
+
+    def forward(self, x):
+        return self.body(x)
+
+
+class Images(SearchSpace):
+    """Two to three units of elastic width on 8 x 8 images."""
+
+    variables = (
+        Variable("depth", (2, 3)),
+        Variable("width", (4, 6, 8)),
+    )
+
+    def build(self, arch):
+        depth, width = self.variables[0].options[arch[0]], self.variables[1].options[arch[1]]
+        units = [Unit(3 if k == 0 else width, width, 1 + k % 2) for k in range(depth)]
+        head = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, 3))
+        return nn.Sequential(*units, *head)
+
+    def example_inputs(self, batch_size):
+        return (torch.zeros(batch_size, 3, 8, 8),)
+
+
+class Stripes(Task):
+    """Images by their direction."""
+
+    metrics = {"top1": Metric("%", "maximize")}
+
+    def train_batches(self, batch_size, seed, epoch=0):
+        rng = torch.Generator().manual_seed(seed)
+        for _ in range(4):
+            labels = torch.arange(batch_size) % 3
+            yield torch.randn(batch_size, 3, 8, 8, generator=rng) + labels.view(-1, 1, 1, 1), labels
+
+    def criterion(self, outputs, batch):
+        return functional.cross_entropy(outputs, batch[-1])
+
+    def quality(self, model):
+        raise NotImplementedError
+
+
+class Tokens(SearchSpace):
+    """Sequences of integers through an embedding, attention and a linear layer."""
+
+    variables = (Variable("width", (8, 16)),)
+
+    def build(self, arch):
+        return Encoder(self.variables[0].options[arch[0]])
+
+    def example_inputs(self, batch_size):
+        return (torch.arange(batch_size * 5).view(batch_size, 5) % 11,)
+
+
+class Encoder(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.embed = nn.Embedding(11, width)
+        self.layers = nn.ModuleList(
+            nn.TransformerEncoderLayer(width, 2, 2 * width, batch_first=True, activation=nn.GELU())
+            for _ in range(2)
+        )
+        self.head = nn.Linear(width, 3)
+
+    def forward(self, tokens):
+        x = self.embed(tokens)
+        for layer in self.layers:
+            x = layer(x)
+        return self.head(x.mean(1))
+
+
+class Reading(Stripes):
+    def train_batches(self, batch_size, seed, epoch=0):
+        rng = torch.Generator().manual_seed(seed)
+        for _ in range(4):
+            tokens = torch.randint(11, (batch_size, 5), generator=rng)
+            yield tokens, tokens[:, 0] % 3
+
+
+ALL = nasplug.choices("proxy")
+PARTS = {name: nasplug.make("proxy", name) for name in ALL}
+SINGLE = {name: part for name, part in PARTS.items() if not isinstance(part, Aggregator)}
+ARCHS = [(0, 0), (0, 2), (1, 1), (1, 2)]
+
+
+@pytest.fixture(scope="module")
+def space():
+    return Images()
+
+
+@pytest.fixture(scope="module")
+def evaluator(space):
+    return Proxies(space, Stripes(), batch_size=8, population=4)
+
+
+@pytest.fixture(scope="module")
+def together(evaluator):
+    """All proxies asked for at once."""
+    return [outcome.values for outcome in evaluator.evaluate(ARCHS, ALL)]
+
+
+class TestContract(EvaluatorContract):
+    @pytest.fixture
+    def space(self):
+        return Images()
+
+    @pytest.fixture
+    def evaluator(self):
+        return Proxies(Images(), Stripes(), batch_size=8, population=4)
+
+
+def test_every_installed_choice_is_a_metric_and_scores(together):
+    assert set(Proxies(Images()).metrics) == set(ALL)
+    assert len(ALL) >= 25
+    for values in together:
+        assert all(math.isfinite(values[name]) for name in ALL)
+
+
+def test_sizes_are_costs_and_the_rest_scores(evaluator):
+    smaller = {n for n, m in evaluator.metrics.items() if m.direction == "minimize"}
+    assert smaller == {"params", "flops"}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_alone_and_together_a_score_is_the_same(name, evaluator, together):
+    (alone,) = evaluator.evaluate(ARCHS[-1:], [name])
+    assert alone.values == {name: together[-1][name]}
+
+
+def test_scores_tell_architectures_apart_and_follow_the_seed(space, together):
+    other = Proxies(space, Stripes(), batch_size=8, population=4, seed=1)
+    again = [o.values for o in other.evaluate(ARCHS[:1], list(SINGLE))]
+    for name in SINGLE:
+        assert len({values[name] for values in together}) > 1, name
+        assert (again[0][name] == together[0][name]) == (name in {"params", "flops"}), name
+
+
+def snapshot(model):
+    """Everything about a model that a proxy must leave, and the random state."""
+    tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    return (
+        {n: (id(t), t.data_ptr(), t.dtype, t.detach().clone()) for n, t in tensors.items()},
+        {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None},
+        [(n, p.requires_grad) for n, p in model.named_parameters()],
+        [(n, m.training, vars(m).get("inplace"), "forward" in vars(m)) for n, m in model.named_modules()],
+        [len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.modules()],
+        torch.get_rng_state(),
+    )  # fmt: skip
+
+
+def same(a, b):
+    """Whether two snapshots are equal, bit for bit."""
+    if isinstance(a, torch.Tensor):
+        return torch.equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[k], b[k]) for k in a)
+    if isinstance(a, (tuple, list)):
+        return len(a) == len(b) and all(map(same, a, b))
+    return a == b
+
+
+@pytest.mark.parametrize("name", SINGLE)
+def test_leaves_the_network_and_the_random_state_bit_for_bit(name, space):
+    torch.manual_seed(11)
+    model = space.build((1, 1))
+    batch = next(Stripes().train_batches(8, 3))
+    functional.cross_entropy(model(batch[0]), batch[1]).backward()
+    model[0].eval()
+    model[1].body[0].weight.requires_grad_(False)
+    before = snapshot(model)
+    found = scores({name: SINGLE[name]}, model, Feed(space.example_inputs, Stripes(), 8))
+    assert isinstance(found[name], float)
+    assert same(before, snapshot(model))
+
+
+def test_leaves_the_network_where_a_proxy_breaks_down(space):
+    class Breaks(nasplug.ZeroCostProxy):
+        normalisation = False
+        init = "normal"
+        double = True
+
+        def score(self, probe):
+            for parameter in probe.model.parameters():
+                parameter.data.zero_()
+            raise RuntimeError("broken")
+
+    model = space.build((0, 0))
+    before = snapshot(model)
+    with pytest.raises(RuntimeError, match="broken"):
+        scores({"it": Breaks()}, model, Feed(space.example_inputs, Stripes(), 8))
+    before[-1].copy_(torch.get_rng_state())
+    assert same(before, snapshot(model))
+
+
+def test_works_within_no_grad(space, together):
+    with torch.no_grad():
+        (outcome,) = Proxies(space, Stripes(), batch_size=8).evaluate(ARCHS[:1], ["snip", "grasp"])
+    assert outcome.values == {name: together[0][name] for name in ("snip", "grasp")}
+
+
+PRECISE = [
+    *("grad_norm", "snip", "plain", "grasp", "fisher", "jacob_cov", "epe_nas", "nwot", "l2_norm"),
+    *("zico", "ntk", "linear_regions"),
+]
+
+
+@pytest.mark.parametrize("name", PRECISE)
+def test_single_and_double_precision_agree(name, space):
+    """Not asked of those that draw weights or inputs in their own precision."""
+    proxy = nasplug.make("proxy", name)
+    with nasplug.seeded(0):
+        model = space.build((0, 1))
+    single = scores({name: proxy}, model, Feed(space.example_inputs, Stripes(), 6))[name]
+    proxy.double = True
+    double = scores({name: proxy}, model, Feed(space.example_inputs, Stripes(), 6))[name]
+    assert single == pytest.approx(double, rel=2e-2 if name == "zico" else 1e-3)
+
+
+def test_passes_are_shared(space):
+    """One forward pass by hooks for all that need only hooks, whatever their number."""
+    calls = []
+    with nasplug.seeded(0):
+        model = space.build((0, 0))
+    model.register_forward_hook(lambda *_: calls.append(1))
+    names = ["grad_norm", "snip", "plain", "fisher", "l2_norm", "params", "nwot", "jacob_cov"]
+    found = scores({n: SINGLE[n] for n in names}, model, Feed(space.example_inputs, Stripes(), 8))
+    assert len(calls) == 1
+    assert list(found) == names
+
+
+# ---- the evaluator -------------------------------------------------------------------------------
+
+
+def test_listing_metrics_does_not_load_torch():
+    code = (
+        "import sys; from nasplug_proxies.evaluator import Proxies; "
+        "assert len(Proxies.__new__(Proxies).metrics) > 20; assert 'torch' not in sys.modules"
+    )
+    environment = {"PYTHONPATH": ":".join(sys.path), "PATH": "/usr/bin:/bin"}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment, timeout=60)
+
+
+def test_repeats_average_and_tell_their_spread(space):
+    runs = [Proxies(space, Stripes(), batch_size=8, seed=s) for s in (3, 4)]
+    one, two = (e.evaluate([(0, 1)], ["snip"])[0].values["snip"] for e in runs)
+    (outcome,) = Proxies(space, Stripes(), 8, repeats=2, seed=3).evaluate([(0, 1)], ["snip"])
+    assert outcome.values["snip"] == pytest.approx((one + two) / 2)
+    assert outcome.spread["snip"] == pytest.approx(np.std([one, two], ddof=1))
+
+
+def test_options_reach_one_proxy(space):
+    plain = Proxies(space, options={"synflow": {"log": False}})
+    (raw,), (log,) = (e.evaluate([(0, 1)], ["synflow"]) for e in (plain, Proxies(space)))
+    assert math.log1p(raw.values["synflow"]) == pytest.approx(log.values["synflow"])
+    with pytest.raises(NasplugError, match="synfow"):
+        Proxies(space, options={"synfow": {}}).evaluate([(0, 1)], ["synflow"])
+
+
+def test_aggregators_rank_within_a_set(space):
+    evaluator = Proxies(space, Stripes(), batch_size=8)
+    archs = space.valid(space.enumerate())
+    members = [evaluator.scores(archs, name) for name in PARTS["vote"].members]
+    assert (evaluator.scores(archs, "vote") == PARTS["vote"].combine(np.stack(members, 1))).all()
+    assert evaluator.scores(archs, "params").argmax() == archs.index((1, 2)), "larger is better"
+
+
+def test_pickled_it_keeps_no_network(evaluator):
+    assert len(pickle.dumps(evaluator)) < 20_000
+
+
+def test_data_free_proxies_need_no_task(space):
+    free = [n for n, p in SINGLE.items() if p.input != "data" and "loss" not in p.needs]
+    assert {"synflow", "zen", "meco", "flops", "params", "l2_norm", "linear_regions"} <= set(free)
+    (outcome,) = Proxies(space, population=4).evaluate([(0, 1)], [*free, "az_nas"])
+    assert isinstance(outcome, Measurement)
+
+
+# ---- what cannot be scored -----------------------------------------------------------------------
+
+
+def test_without_a_task_data_are_missed_in_one_line(space):
+    with pytest.raises(NasplugError, match=r"snip needs data.*task=") as error:
+        Proxies(space).evaluate([(0, 0)], ["snip"])
+    assert "\n" not in str(error.value)
+
+
+def test_class_labels_are_missed(space):
+    class Regression(Stripes):
+        def train_batches(self, batch_size, seed, epoch=0):
+            yield torch.randn(batch_size, 3, 8, 8), torch.randn(batch_size)
+
+    with pytest.raises(NasplugError, match="epe_nas needs a task whose target is one class label"):
+        Proxies(space, Regression(), 8).evaluate([(0, 0)], ["epe_nas"])
+
+
+def test_too_few_batches_are_missed(space):
+    class Short(Stripes):
+        def train_batches(self, batch_size, seed, epoch=0):
+            yield next(super().train_batches(batch_size, seed))
+
+    with pytest.raises(NasplugError, match="2 training batches"):
+        Proxies(space, Short(), 8).evaluate([(0, 0)], ["zico"])
+
+
+@pytest.mark.parametrize("name", ["snip", "synflow", "fisher", "ntk", "l2_norm", "grasp", "zico"])
+def test_a_network_without_layers_is_told_so(name):
+    class Bare(Images):
+        def build(self, arch):
+            class Mean(nn.Module):
+                def __init__(self):
+                    super().__init__()
+                    self.scale = nn.Parameter(torch.ones(3))
+
+                def forward(self, x):
+                    return x.mean((2, 3)) * self.scale
+
+            return Mean()
+
+    (outcome,) = Proxies(Bare(), Stripes(), 8).evaluate([(0, 0)], [name])
+    assert isinstance(outcome, Failure)
+    assert outcome.error.startswith(f"{name}: the network must have convolution")
+
+
+def test_not_finite_is_a_failure_with_its_reason():
+    class Dead(Images):
+        def build(self, arch):
+            model = super().build(arch)
+            nn.init.zeros_(model[-1].weight)
+            return model
+
+    (outcome,) = Proxies(Dead(), Stripes(), 8).evaluate([(0, 0)], ["jacob_cov"])
+    assert outcome.error == "jacob_cov must be finite, but for this network it is nan"
+
+
+COVERS_TOKENS = [
+    *(
+        "grad_norm",
+        "snip",
+        "plain",
+        "grasp",
+        "fisher",
+        "synflow",
+        "nwot",
+        "swap",
+        "swap_reg",
+        "ntk",
+    ),
+    *("l2_norm", "params", "flops", "zico"),
+]
+
+
+@pytest.mark.parametrize("name", COVERS_TOKENS)
+def test_sequences_of_integers_where_the_definition_allows(name):
+    evaluator = Proxies(Tokens(), Reading(), batch_size=8)
+    small, large = evaluator.evaluate([(0,), (1,)], [name])
+    assert small.values[name] != large.values[name]
+
+
+@pytest.mark.parametrize("name", ["jacob_cov", "epe_nas", "linear_regions"])
+def test_integers_have_no_jacobian(name):
+    (outcome,) = Proxies(Tokens(), Reading(), batch_size=8).evaluate([(0,)], [name])
+    assert isinstance(outcome, Failure)
+    assert "real numbers" in outcome.error
+
+
+@pytest.mark.parametrize("knobs", [{"batch_size": 1}, {"repeats": 0}, {"population": 1}])
+def test_impossible_knobs_are_named(knobs):
+    with pytest.raises(NasplugError, match=next(iter(knobs))):
+        Proxies(Images(), **knobs)

@@ -1,0 +1,212 @@
+"""Trees of image folders."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from nasplug_tasks.image_folder import ImageFolder
+from nasplug_tasks.images import Augmentation, CentreCrop
+from PIL import Image
+from torch import nn
+
+from nasplug import NasplugError
+from nasplug.testing import TaskContract
+
+MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
+
+
+def picture(
+    path: Path, colour: tuple[int, int, int], size: tuple[int, int], mode: str = "RGB"
+) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(len(str(path))).integers(-20, 20, (size[1], size[0], 3))
+    pixels = np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8)
+    Image.fromarray(pixels).convert(mode).save(path)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """Two classes, red and blue, of 12 training and 4 validation images of many sizes and modes."""
+    for part, n in (("train", 12), ("val", 4)):
+        for kind, colour in (("red", (200, 40, 40)), ("blue", (40, 40, 200))):
+            for k in range(n):
+                suffix = ("jpg", "JPEG", "png", "bmp")[k % 4]
+                folder = tmp_path / part / kind / ("deep" if k == 5 else "")
+                picture(folder / f"{k:02}.{suffix}", colour, (20 + 7 * k, 50 - 3 * k))
+    (tmp_path / "train" / "red" / "notes.txt").write_text("no image")
+    return tmp_path
+
+
+def task(tree: Path, **knobs: Any) -> ImageFolder:
+    return ImageFolder(**{"path": str(tree), "image_size": 16, "workers": 0, **knobs})
+
+
+class TestImageFolder(TaskContract):
+    @pytest.fixture
+    def task(self, tree: Path) -> ImageFolder:
+        return task(tree)
+
+    @pytest.fixture
+    def model(self) -> nn.Module:
+        return nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(12, 2))
+
+
+class Redness(nn.Module):
+    """Blue is class 0, red class 1."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.mean((2, 3))[:, [2, 0]]
+
+
+def test_reads_the_whole_tree(tree: Path) -> None:
+    made = task(tree, validation_batch=3)
+    assert made.classes == ["blue", "red"]
+    assert made.dims == {"num_classes": 2, "in_channels": 3, "image_size": 16}
+    images, labels = (torch.cat(p) for p in zip(*made.train_batches(5, 0), strict=True))
+    assert images.shape == (20, 3, 16, 16) and images.dtype == torch.float32
+    assert torch.equal(Redness()(images).argmax(1), labels)
+    assert made.quality(Redness())["top1"] == 100.0
+    assert sum(len(y) for _, y in made.calibration_batches(5)) == 24
+    assert sum(len(y) for _, y in task(tree, calibration_images=7).calibration_batches(5)) == 7
+
+
+def test_workers_change_nothing(tree: Path) -> None:
+    for epoch in (0, 1):
+        torch.manual_seed(epoch)
+        alone = list(task(tree).train_batches(6, 3, epoch))
+        state = torch.random.get_rng_state()
+        beside = list(task(tree, workers=1).train_batches(6, 3, epoch))
+        assert torch.equal(state, torch.random.get_rng_state())
+        assert all(
+            torch.equal(a, b)
+            for x, y in zip(alone, beside, strict=True)
+            for a, b in zip(x, y, strict=True)
+        )
+
+
+def test_says_how_many_batches_are_left(tree: Path) -> None:
+    from operator import length_hint
+
+    batches = task(tree).train_batches(5, 0)
+    hints = [length_hint(batches)]
+    for _ in batches:
+        hints.append(length_hint(batches))
+    assert hints == [4, 3, 2, 1, 0]
+
+
+def test_centre_crop_by_hand() -> None:
+    size = 28  # 28 / 0.875 = 32: nothing to resize but a choice of the middle
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 50, 3)).astype(np.uint8)
+    out = CentreCrop(size, MEAN, STD)(Image.fromarray(pixels), np.random.default_rng(0))
+    expected = (pixels[2:30, 11:39] / 255 - MEAN) / STD
+    np.testing.assert_allclose(out.permute(1, 2, 0).numpy(), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(500, 375), (33, 200), (1, 1), (16, 16)])
+def test_centre_crop_fits_any_shape(shape: tuple[int, int]) -> None:
+    for size in (16, 30, 33):
+        out = CentreCrop(size, MEAN, STD)(
+            Image.new("RGB", shape, (51, 102, 153)), np.random.default_rng(0)
+        )
+        colour = (torch.tensor([0.2, 0.4, 0.6]) - torch.tensor(MEAN)) / torch.tensor(STD)
+        torch.testing.assert_close(
+            out, colour.view(3, 1, 1).expand(3, size, size), rtol=0, atol=1e-5
+        )
+
+
+def augmentation(**knobs: float) -> Augmentation:
+    still = {"crop_scale": 1.0, "flip": 0.0, "brightness": 0.0, "saturation": 0.0}
+    return Augmentation(8, MEAN, STD, **{**still, **knobs})
+
+
+@pytest.mark.parametrize("shape", [(500, 375), (90, 120), (400, 20)])
+def test_random_crops_have_the_published_areas_and_shapes(shape: tuple[int, int]) -> None:
+    rng, make = np.random.default_rng(0), augmentation(crop_scale=0.08)
+    boxes = np.array([make._box(*shape, rng) for _ in range(2000)])
+    width, height = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
+    assert (boxes[:, :2] >= 0).all() and (boxes[:, 2:] <= shape).all()
+    assert (width / height > 0.7).all() and (width / height < 1.4).all()
+    area = width * height / np.prod(shape)
+    if shape[0] < 2 * shape[1]:
+        assert area.min() < 0.1 and 0.95 < area.max() <= 1 and 0.4 < area.mean() < 0.56
+
+
+def test_flip_and_jitter() -> None:
+    image = Image.fromarray(np.tile(np.arange(8, dtype=np.uint8)[None, :, None] * 30, (8, 1, 3)))
+    make = augmentation(flip=0.5)
+    outs = [make(image, np.random.default_rng(seed))[0, 0] for seed in range(60)]
+    flipped = sum(bool(out[0] > out[-1]) for out in outs)
+    assert 15 < flipped < 45
+    red = Image.new("RGB", (8, 8), (100, 50, 50))
+    for knob, amount in (("brightness", 0.2), ("saturation", 0.5)):
+        make = augmentation(**{knob: amount})
+        colours = torch.stack([make(red, np.random.default_rng(s))[:, 0, 0] for s in range(40)])
+        levels = colours * torch.tensor(STD) + torch.tensor(MEAN)
+        spread = levels.max(0).values - levels.min(0).values
+        assert (spread[0] > 0.05) and spread.max() < 0.2
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "P", "CMYK", "1"])
+def test_any_mode_is_read_as_rgb(mode: str, tree: Path) -> None:
+    suffix = "tif" if mode == "CMYK" else "png"
+    picture(tree / "val" / "red" / f"x.{suffix}", (255, 255, 255), (30, 30), mode)
+    assert len(task(tree).quality(Redness())) == 2
+
+
+@pytest.mark.parametrize(
+    ("break_it", "words"),
+    [
+        (lambda tree: shutil.rmtree(tree / "val"), "must hold a folder 'val'.* does not exist"),
+        (
+            lambda tree: [shutil.rmtree(d) for d in (tree / "train").iterdir()],
+            "must hold class folders",
+        ),
+        (
+            lambda tree: (tree / "val" / "red").rename(tree / "val" / "rot"),
+            "2 are in one only: red, rot",
+        ),
+        (lambda tree: (tree / "val" / "green").mkdir(), "1 are in one only: green"),
+        (
+            lambda tree: [p.unlink() for p in (tree / "val" / "red").iterdir()],
+            "must hold images .*val/red holds none",
+        ),
+    ],
+)
+def test_a_wrong_tree_is_explained(break_it: Any, words: str, tree: Path) -> None:
+    break_it(tree)
+    with pytest.raises(NasplugError, match=words):
+        next(task(tree).train_batches(4, 0))
+
+
+def test_a_missing_path_is_explained() -> None:
+    with pytest.raises(NasplugError, match=r"give it with task\.path=DIR"):
+        _ = ImageFolder().dims
+    with pytest.raises(NasplugError, match="/nowhere/train does not exist"):
+        _ = ImageFolder("/nowhere").dims
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_broken_image_is_named(workers: int, tree: Path) -> None:
+    file = tree / "val" / "red" / "00.jpg"
+    file.write_bytes(file.read_bytes()[:200])
+    with pytest.raises(
+        NasplugError, match=r"every image must be readable, but .*00\.jpg"
+    ) as caught:
+        task(tree, workers=workers).quality(Redness())
+    assert "\n" not in str(caught.value)
+
+
+def test_a_real_unpacked_set(shared_data: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(shared_data / "cifar10" / "cifar10_subset.zip") as archive:
+        names = [n for n in archive.namelist() if n.endswith(".jpg") and n[-6:-4] in ("07", "11")]
+        archive.extractall(tmp_path, names)
+    made = task(tmp_path, validation="test", image_size=32)
+    assert made.dims["num_classes"] == 10 and made.classes[0] == "airplane"
+    assert next(made.train_batches(8, 0))[0].shape == (8, 3, 32, 32)
+    assert made.quality(nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 10)))["top1"] <= 100

@@ -1,0 +1,148 @@
+"""The store of trained super-networks, and weights from elsewhere."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+from nasplug_training.store import Store
+from nasplug_training.weights import download, load, read
+from torch import nn
+
+from nasplug import NasplugError
+
+
+def test_trained_once_for_a_description(tmp_path: Path) -> None:
+    trained = []
+
+    def train(checkpoint):
+        trained.append(checkpoint)
+        return {"w": torch.arange(6.0).view(2, 3).t()}, {"seconds": 1.5}
+
+    store = Store(tmp_path / "new" / "folder")
+    path = store.obtain({"space": "a", "seed": 0}, train)
+    assert store.obtain({"seed": 0, "space": "a"}, train) == path and len(trained) == 1
+    assert torch.equal(safetensors.torch.load_file(path)["w"], torch.arange(6.0).view(2, 3).t())
+    assert json.loads(path.with_suffix(".json").read_text()) == {
+        "space": "a",
+        "seed": 0,
+        "seconds": 1.5,
+    }
+    assert store.obtain({"space": "a", "seed": 1}, train) != path and len(trained) == 2
+
+
+def test_two_at_once_train_once(tmp_path: Path) -> None:
+    trained, paths = [], []
+
+    def train(checkpoint):
+        trained.append(checkpoint)
+        time.sleep(0.3)
+        return {"w": torch.zeros(1)}, {}
+
+    threads = [
+        threading.Thread(target=lambda: paths.append(Store(tmp_path).obtain({"a": 1}, train)))
+        for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(trained) == 1 and len(set(paths)) == 1 and len(paths) == 3
+
+
+def test_an_interrupted_training_leaves_nothing_broken(tmp_path: Path) -> None:
+    def stop(checkpoint):
+        checkpoint.interval = 0
+        checkpoint.save({"epoch": 3})
+        raise KeyboardInterrupt
+
+    def go_on(checkpoint):
+        return {"w": torch.zeros(1)}, {"from": checkpoint.load()["epoch"]}
+
+    with pytest.raises(KeyboardInterrupt):
+        Store(tmp_path).obtain({"a": 1}, stop)
+    assert not list(tmp_path.glob("*.safetensors"))
+    path = Store(tmp_path).obtain({"a": 1}, go_on)
+    assert json.loads(path.with_suffix(".json").read_text())["from"] == 3
+    assert sorted(p.suffix for p in tmp_path.iterdir()) == [".json", ".lock", ".safetensors"]
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NasplugError, match=r"must be writable.*evaluator.cache=DIR"):
+        Store(tmp_path / "file").obtain({}, lambda checkpoint: ({}, {}))
+
+
+@pytest.mark.parametrize("wrap", [lambda s: s, lambda s: {"state_dict": s, "epoch": 3}])
+def test_reads_what_torch_saved(wrap, tmp_path: Path) -> None:
+    state = nn.Linear(2, 3).state_dict()
+    torch.save(wrap(state), tmp_path / "weights.pth")
+    assert all(
+        torch.equal(value, state[name]) for name, value in read(tmp_path / "weights.pth").items()
+    )
+
+
+def test_reads_safetensors(tmp_path: Path) -> None:
+    safetensors.torch.save_file({"a": torch.ones(2)}, tmp_path / "w.safetensors")
+    assert torch.equal(read(tmp_path / "w.safetensors")["a"], torch.ones(2))
+
+
+class Danger:
+    """Would run when unpickled."""
+
+    def __reduce__(self):
+        return pytest.fail, ("unpickled",)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "does not exist; give weights=PATH"),
+        (b"no pickle at all", "is not: "),
+        ({"epoch": 3}, "holds none"),
+        ([1, 2], "holds none"),
+        (Danger(), "is not: "),
+    ],
+)
+def test_other_files_are_refused(content, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "w.pth"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        torch.save(content, path)
+    with pytest.raises(NasplugError, match=words) as caught:
+        read(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_mismatch_names_the_first_keys(tmp_path: Path) -> None:
+    model = nn.Sequential(*(nn.Linear(2, 2) for _ in range(6)))
+    state = {k: v for k, v in model.state_dict().items() if k[0] not in "45"}
+    state |= {"0.weight": torch.zeros(3, 2), "extra": torch.zeros(1)}
+    with pytest.raises(NasplugError) as caught:
+        load(model, state, "the file")
+    text = str(caught.value)
+    assert 'Missing key(s) in state_dict: "4.weight", "4.bias", "5.weight" and 1 more' in text
+    assert 'Unexpected key(s) in state_dict: "extra"' in text
+    assert "size mismatch for 0.weight" in text and "[3, 2]" in text and "\n" not in text
+
+
+def test_downloads_once(tmp_path: Path) -> None:
+    source = tmp_path / "there.pth"
+    source.write_bytes(b"weights")
+    path = download(source.as_uri(), tmp_path / "cache")
+    assert path.read_bytes() == b"weights" and path.name.endswith("-there.pth")
+    source.unlink()
+    assert download(source.as_uri(), tmp_path / "cache") == path
+
+
+def test_without_network_the_address_and_the_way_out_are_named(tmp_path: Path) -> None:
+    address = "http://127.0.0.1:9/net.pth"
+    with pytest.raises(NasplugError, match=r"127\.0\.0\.1:9/net\.pth.*weights=PATH"):
+        download(address, tmp_path)
+    assert not list(tmp_path.iterdir())

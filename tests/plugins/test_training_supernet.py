@@ -1,0 +1,206 @@
+"""The evaluator of sub-networks with inherited weights."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from nasplug_training.schedule import Schedule
+from nasplug_training.supernet import SuperNetEvaluator
+from nasplug_training.trainer import Trainer
+from torch import nn
+
+import nasplug
+from nasplug import Failure, NasplugError
+from nasplug.testing import EvaluatorContract, ToySpace, ToyTask
+
+NAMES = ("top1", "loss")
+
+
+def evaluator(cache: Path, **knobs: Any) -> SuperNetEvaluator:
+    training = knobs.pop("training", Schedule(epochs=12, lr=0.05, batch_size=32, report_every=0))
+    space = knobs.pop("space", ToySpace())
+    return SuperNetEvaluator(space, ToyTask(), training, cache=str(cache), **knobs)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("supernets")
+
+
+class TestEvaluator(EvaluatorContract):
+    @pytest.fixture
+    def evaluator(self, cache: Path) -> SuperNetEvaluator:
+        return evaluator(cache)
+
+    @pytest.fixture
+    def space(self) -> ToySpace:
+        return ToySpace()
+
+
+def test_never_trained_twice(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = evaluator(cache)
+    first.prepare()
+    monkeypatch.setattr(Trainer, "train", lambda *_: pytest.fail("trained again"))
+    again = evaluator(
+        cache, device="cpu", threads=2, calibration_batch=7
+    )  # of no account to training
+    again.prepare()
+    archs = [first.space.smallest, first.space.largest]
+    same = evaluator(cache)
+    assert [o.values for o in same.evaluate(archs, NAMES)] == [
+        o.values for o in first.evaluate(archs, NAMES)
+    ]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 1},
+        {"training": Schedule(epochs=12, lr=0.06, batch_size=32, report_every=0)},
+        {"space": ToySpace(widths=(2, 4, 6))},
+    ],
+    ids=["seed", "training", "space"],
+)
+def test_what_determines_the_weights_determines_the_file(
+    change: dict[str, Any], cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluator(cache).prepare()
+    monkeypatch.setattr(Trainer, "train", lambda *_: pytest.fail("trained, as it must be"))
+    with pytest.raises(pytest.fail.Exception, match="as it must be"):
+        evaluator(cache, **change).prepare()
+
+
+def test_the_file_says_what_it_is(tmp_path: Path) -> None:
+    evaluator(tmp_path, seed=4).prepare()
+    (file,) = tmp_path.glob("*.json")
+    told = json.loads(file.read_text())
+    assert told["seed"] == 4 and told["training"]["epochs"] == 12 and told["device"] == "cpu"
+    assert told["space"]["widths"] == [2, 4, 8] and told["torch"] == torch.__version__
+    assert set(told["reached"]) == {"smallest", "middle", "largest"}
+
+
+def test_the_default_folder_is_the_users_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    made = SuperNetEvaluator(ToySpace(), ToyTask(), Schedule(epochs=1, report_every=0))
+    made.prepare()
+    assert len(list((tmp_path / "nasplug" / "supernets").glob("*.safetensors"))) == 1
+
+
+def test_the_network_is_the_one_measured(cache: Path) -> None:
+    made = evaluator(cache)
+    arch = made.space.valid([(1, 2, 0, 0)])[0]
+    network = made.network(arch)
+    assert not network.training and {p.device.type for p in network.parameters()} == {"cpu"}
+    assert made.task.quality(network) == made.evaluate([arch], NAMES)[0].values
+    made.space.build(arch).load_state_dict(network.state_dict())
+
+
+def test_statistics_are_those_of_the_calibration_data(cache: Path) -> None:
+    made = evaluator(cache)
+    network = made.network(made.space.largest)
+    first, norm = network[0], network[1]
+    outputs = torch.cat([first(x) for x, _ in made.task.calibration_batches(1000)])
+    torch.testing.assert_close(norm.running_mean, outputs.mean(0), rtol=1e-4, atol=1e-5)
+
+
+def test_pickles_without_its_weights(cache: Path) -> None:
+    made = evaluator(cache, space=ToySpace(widths=(2, 4, 64)))
+    made.evaluate([made.space.largest], NAMES)
+    assert sum(p.numel() for p in made.network(made.space.largest).parameters()) > 8000
+    assert len(pickle.dumps(made)) < 2000
+
+
+class Broken(ToySpace):
+    """One of its networks cannot be taken out."""
+
+    def supernet(self) -> Any:
+        made = super().supernet()
+        extract = made.extract
+
+        def fail(arch: Any) -> nn.Module:
+            if arch == self.smallest:
+                raise RuntimeError("no such\n  network")
+            return extract(arch)
+
+        made.extract = fail
+        return made
+
+
+def test_an_architecture_that_raises_fails_alone(cache: Path, tmp_path: Path) -> None:
+    trained = evaluator(cache)
+    trained.prepare()
+    weights = next(
+        p for p in cache.glob("*.safetensors") if "widths" in p.with_suffix(".json").read_text()
+    )
+    made = evaluator(tmp_path, space=Broken(), weights=str(weights))
+    bad, good = made.evaluate([made.space.smallest, made.space.largest], NAMES)
+    assert isinstance(bad, Failure) and bad.error == "RuntimeError: no such network"
+    assert set(good.values) == set(NAMES)
+
+
+def test_threads_are_given_back(cache: Path) -> None:
+    before = torch.get_num_threads()
+    made = evaluator(cache, threads=before + 1)
+    made.evaluate([made.space.largest], NAMES)
+    assert torch.get_num_threads() == before
+
+
+def test_weights_of_ones_own(tmp_path: Path) -> None:
+    supernet = ToySpace().supernet()
+    torch.save({"state_dict": supernet.state_dict()}, tmp_path / "w.pth")
+    made = evaluator(tmp_path / "unused", weights=str(tmp_path / "w.pth"))
+    network = made.network(made.space.largest)
+    assert torch.equal(network[0].weight, supernet.linears[0].weight)
+    assert not (tmp_path / "unused").exists()
+    with pytest.raises(NasplugError, match="size mismatch"):
+        evaluator(
+            tmp_path, space=ToySpace(widths=(2, 4)), weights=str(tmp_path / "w.pth")
+        ).prepare()
+    with pytest.raises(NasplugError, match="does not exist"):
+        evaluator(tmp_path, weights=str(tmp_path / "other.pth")).prepare()
+
+
+class Published(ToySpace):
+    """With weights at an address."""
+
+    def __init__(self, address: str | None) -> None:
+        super().__init__()
+        self.address = address
+
+    def supernet(self) -> Any:
+        made = super().supernet()
+        made.published = self.address
+        return made
+
+
+def test_published_weights_are_fetched_on_request(tmp_path: Path) -> None:
+    supernet = ToySpace().supernet()
+    torch.save(supernet.state_dict(), tmp_path / "w.pth")
+    space = Published((tmp_path / "w.pth").as_uri())
+    made = evaluator(tmp_path / "cache", space=space, weights="published")
+    assert torch.equal(made.network(space.largest)[0].weight, supernet.linears[0].weight)
+    with pytest.raises(NasplugError, match=r"no weights are published for ToySuper with .*classes"):
+        evaluator(tmp_path, space=Published(None), weights="published").prepare()
+
+
+def test_mistakes_are_named(tmp_path: Path) -> None:
+    with pytest.raises(NasplugError, match="threads and calibration_batch"):
+        evaluator(tmp_path, threads=0)
+    with pytest.raises(NasplugError, match="device must be auto, cpu, cuda"):
+        evaluator(tmp_path, device="gpu").prepare()
+
+
+@pytest.mark.parametrize("training", ["sandwich", "single_path", "progressive"])
+def test_made_from_its_configuration(training: str) -> None:
+    schedule = nasplug.make("training", training)
+    made = nasplug.make(
+        "evaluator", "supernet", space=ToySpace(), task=ToyTask(), training=schedule
+    )
+    assert isinstance(made, SuperNetEvaluator) and made.training.epochs == schedule.epochs
