@@ -145,8 +145,9 @@ def open_keys(overrides: Iterable[str]) -> list[str]:
 
 
 def one_line(error: Exception) -> str:
-    """What Hydra says, without the folders where it looked."""
-    return " ".join(str(error).split("Config search path")[0].split())
+    """What Hydra says, without the folders where it looked and its own settings."""
+    text = str(error).split("Config search path")[0].split(", set env var")[0]
+    return " ".join(text.split())
 
 
 def compose(*overrides: str) -> Any:
@@ -186,6 +187,7 @@ def build(node: Any, **arguments: Any) -> Any:
     from hydra.errors import HydraException
     from hydra.utils import instantiate
 
+    plugins()  # in a checkout that is not installed, this makes them importable
     try:
         partial = instantiate(node, _partial_=True, _convert_="all")
     except HydraException as error:

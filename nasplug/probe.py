@@ -44,11 +44,11 @@ class Examples:
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer of a network, its output (b, ..), and the gradient of the loss for it, same shape."""
+    """A layer of a network, and the effect of its channels on the loss L, to first order: the sum
+    over positions of its output a times dL/da, shape (b, channels)."""
 
     module: nn.Module
-    output: torch.Tensor
-    gradient: torch.Tensor
+    effect: torch.Tensor
 
 
 class Probe:
@@ -106,7 +106,7 @@ class Probe:
 
     @property
     def layers(self) -> list[Layer]:
-        """The convolution and linear layers, in the order in which they ran."""
+        """The convolution and linear layers that the loss depends on, the last one first."""
         return self._get("layers")  # type: ignore[no-any-return]
 
     @property
@@ -144,33 +144,17 @@ class Probe:
         with torch.set_grad_enabled(graph), _watched(self.model, needs) as watch:
             loss = self.loss() if learns else self.model(*self.inputs)
         if learns:
-            keep = bool(needs & {"jacobian", "blocks"})
-            self._backward(loss, watch, needs, keep)
+            self._seen["gradients"] = _gradients(
+                loss, weights(self.model), keep=bool(needs & {"jacobian", "blocks"})
+            )
+            watch.stop()
+            self._seen["layers"] = watch.layers
         if "jacobian" in needs:
             self._seen["jacobian"] = _jacobian(watch, keep="blocks" in needs)
         self._seen["patterns"] = watch.patterns
         self._seen["blocks"] = watch.blocks
         self._seen["outputs"] = watch.outputs.detach() if _real(watch.outputs) else None
         self._seen = {name: self._seen[name] for name in self._seen if name in needs}
-
-    def _backward(
-        self, loss: torch.Tensor, watch: _Watch, needs: frozenset[str], keep: bool
-    ) -> None:
-        mine = weights(self.model) if "gradients" in needs else []
-        outputs = [output for _, output in watch.layers]
-        wanted = [*mine, *outputs]
-        found = (
-            torch.autograd.grad(
-                loss, wanted, retain_graph=keep, allow_unused=True, materialize_grads=True
-            )
-            if wanted
-            else ()
-        )
-        self._seen["gradients"] = list(found[: len(mine)])
-        self._seen["layers"] = [
-            Layer(module, output.detach(), gradient)
-            for (module, output), gradient in zip(watch.layers, found[len(mine) :], strict=True)
-        ]
 
 
 class _Watch:
@@ -179,9 +163,10 @@ class _Watch:
     def __init__(self) -> None:
         self.inputs: list[torch.Tensor] = []
         self.outputs: Any = None
-        self.layers: list[tuple[nn.Module, torch.Tensor]] = []
+        self.layers: list[Layer] = []
         self.patterns: list[torch.Tensor] = []
         self.blocks: list[torch.Tensor] = []
+        self._hooks: list[Any] = []
         self._read: dict[int, tuple[weakref.ref[torch.Tensor], torch.Tensor]] = {}
 
     def enter(self, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -198,8 +183,22 @@ class _Watch:
         self.outputs = output
 
     def layer(self, module: nn.Module, args: Any, output: torch.Tensor) -> None:
-        """The output of a convolution or a linear layer."""
-        self.layers.append((module, output))
+        """The output of a convolution or a linear layer: waits for its gradient, and keeps neither."""
+        if output.requires_grad:
+            value = output.detach()
+            self._hooks.append(
+                output.register_hook(  # type: ignore[no-untyped-call]
+                    lambda gradient: self.layers.append(
+                        Layer(module, _effect(module, value, gradient))
+                    )
+                )
+            )
+
+    def stop(self) -> None:
+        """Wait for no more gradients."""
+        for hook in self._hooks:
+            hook.remove()
+        self._hooks.clear()
 
     def pattern(self, module: nn.Module, args: tuple[torch.Tensor, ...]) -> None:
         """What an activation layer reads."""
@@ -235,6 +234,21 @@ def _watched(model: nn.Module, needs: Collection[str]) -> Iterator[_Watch]:
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def _gradients(loss: torch.Tensor, of: list[nn.Parameter], keep: bool) -> list[torch.Tensor]:
+    if not of:
+        return []
+    return list(
+        torch.autograd.grad(loss, of, retain_graph=keep, allow_unused=True, materialize_grads=True)
+    )
+
+
+def _effect(module: nn.Module, output: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+    effect = output * gradient
+    if isinstance(module, nn.Linear):
+        effect = effect.movedim(-1, 1)
+    return effect.flatten(2).sum(2) if effect.ndim > 2 else effect
 
 
 def _jacobian(watch: _Watch, keep: bool) -> torch.Tensor | None:

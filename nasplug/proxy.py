@@ -38,7 +38,7 @@ class ZeroCostProxy(ABC):
     """What the shared pass shall collect, each an attribute of the Probe:
 
     - gradients: of the task's loss, for every weight (implies loss);
-    - layers: outputs of convolutions and linear layers, with their gradients (implies loss);
+    - layers: how much each channel of a convolution or linear layer moves the loss (implies loss);
     - jacobian: of the summed outputs, for every example's input;
     - patterns: which activation units are on, for every example;
     - blocks: outputs of the building blocks, with their graph;

@@ -101,12 +101,13 @@ def table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> N
     from rich.console import Console
     from rich.table import Table
 
-    shown = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    shown = Table(box=box.SIMPLE_HEAD)
     for i, name in enumerate(header):
         numeric = all(_is_number(row[i]) for row in rows)
         shown.add_column(name, justify="right" if numeric else "left", no_wrap=numeric)
     for row in rows:
         shown.add_row(*row)
+    print(title)
     Console().print(shown)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +74,9 @@ def _onnx(network: nn.Module, inputs: tuple[Any, ...], path: Path) -> None:
     import numpy as np
     import torch
 
-    with torch.no_grad():
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's own, about what it uses
         batch = torch.export.Dim("batch")
         shapes = tuple({0: batch} for _ in inputs)
         torch.onnx.export(network, inputs, path, dynamo=True, dynamic_shapes=shapes, verbose=False)

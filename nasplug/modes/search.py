@@ -31,6 +31,8 @@ from nasplug.types import Constraint, Objective, Record
 log = logging.getLogger("nasplug")
 REWRITE = 2.0
 """Seconds between two rewrites of the results while a search runs."""
+FIRST = 10
+"""How many architectures set the scale of the hypervolume shown."""
 REFRESH = 0.2
 """Seconds between two updates of what the live line says."""
 
@@ -174,7 +176,8 @@ class _Watcher:
             self.written = time.monotonic()
 
     def state(self) -> dict[str, str]:
-        """The best of each objective, and the hypervolume in the box that all measured span."""
+        """The best of each objective, and the hypervolume: that of the box which the first measured
+        span is 1, and it never falls once there are as many."""
         losses = self.run.losses()
         if not np.isfinite(losses).any():
             return {}
@@ -184,7 +187,7 @@ class _Watcher:
             for o, loss in zip(self.run.problem.objectives, best, strict=True)
         }
         if len(best) > 1:
-            low, high = pareto.bounds(losses)
+            low, high = pareto.bounds(losses[:FIRST])
             share = pareto.hypervolume(losses[self.run.front_mask()], high, low)
             shown["hypervolume"] = f"{share:.3f}"
         return shown

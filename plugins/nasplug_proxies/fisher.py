@@ -20,12 +20,7 @@ class Fisher(ZeroCostProxy):
         """One forward, one backward pass."""
         total = 0.0
         for layer in probe.layers:
-            effect = layer.output * layer.gradient
-            if isinstance(layer.module, nn.Linear):
-                effect = effect.movedim(-1, 1)
-            if effect.ndim > 2:
-                effect = effect.flatten(2).sum(2)
-            total += _fan_in(layer.module) * float(0.5 * effect.square().mean(0).sum())
+            total += _fan_in(layer.module) * float(0.5 * layer.effect.square().mean(0).sum())
         return total
 
 

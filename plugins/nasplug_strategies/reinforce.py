@@ -14,7 +14,7 @@ from nasplug_strategies.opening import opening
 from nasplug_strategies.rounds import Rounds, Search
 
 TRIES = 20
-"""Draws from the policy for one batch before random architectures fill it."""
+"""Draws from the policy for one batch before neighbours of what it draws fill it."""
 
 
 @final
@@ -40,9 +40,9 @@ class Reinforce(Strategy):
     def __init__(
         self,
         batch: int = 5,
-        learning_rate: float = 2.0,
+        learning_rate: float = 1.0,
         baseline_decay: float = 0.9,
-        entropy: float = 0.01,
+        entropy: float = 0.03,
         warm_start: str | None = None,
     ) -> None:
         if batch < 1:
@@ -108,13 +108,27 @@ class Reinforce(Strategy):
                         new.setdefault(episodes[-1])
             if len(new) == self.batch:
                 break
-        else:
-            fill = space.sample(self.batch - len(new), rng, [*known, *new])
-            random = [tuple(a) for a in fill.tolist()]
-            episodes += random
-            rows += list(_simplex(len(random), policy.objectives, rng))
-            new.update(dict.fromkeys(random))
+        while len(new) < self.batch and (fresh := self._near(space, episodes, {*known, *new}, rng)):
+            episodes.append(fresh)
+            rows.append(_simplex(1, policy.objectives, rng)[0])
+            new[fresh] = None
         return episodes, np.array(rows), list(new)
+
+    def _near(
+        self,
+        space: SearchSpace,
+        episodes: list[Architecture],
+        seen: set[Architecture],
+        rng: np.random.Generator,
+    ) -> Architecture | None:
+        """A new neighbour of an episode, so that a policy that settled looks around; else a random
+        architecture; None if there are no more."""
+        for arch in rng.permutation(np.array(episodes[-self.batch :], np.int64)).tolist():
+            fresh = [a for a in space.neighbours(tuple(arch)) if a not in seen]
+            if fresh:
+                return fresh[int(rng.integers(len(fresh)))]
+        random = space.sample(1, rng, seen)
+        return tuple(random[0].tolist()) if len(random) else None
 
 
 @final

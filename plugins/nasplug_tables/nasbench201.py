@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
@@ -46,7 +47,11 @@ class NasBench201(SearchSpace):
         self.in_channels = in_channels
         self.image_size = image_size
         self.isomorphic = isomorphic
-        self._classes, self._inputs, self._size = num_classes or 10, in_channels or 3, image_size or 32
+        self._classes, self._inputs, self._size = (
+            num_classes or 10,
+            in_channels or 3,
+            image_size or 32,
+        )
         if self._size % 4:
             raise NasplugError(f"image_size must be a multiple of 4, but got {self._size}")
 
@@ -61,7 +66,7 @@ class NasBench201(SearchSpace):
         return _representatives()[genes @ _PLACES] if self.isomorphic else genes
 
     def build(self, arch: Architecture) -> nn.Module:
-        """The network of the benchmark, cells that lead nowhere included where `arch` has them."""
+        """The network of the benchmark; operations that lead nowhere are in it where `arch` has them."""
         operations = [OPERATIONS[i] for i in arch]
         width = self.channels
         layers: list[nn.Module] = [
@@ -124,7 +129,9 @@ class NasBench201(SearchSpace):
         if len(names) != len(EDGES):
             return ""
         nodes = [
-            "|".join(f"{name}~{i}" for name, (i, to) in zip(names, EDGES, strict=True) if to == node)
+            "|".join(
+                f"{name}~{i}" for name, (i, to) in zip(names, EDGES, strict=True) if to == node
+            )
             for node in (1, 2, 3)
         ]
         return "+".join(f"|{node}|" for node in nodes)
@@ -172,12 +179,13 @@ class Reduction(nn.Module):
 
 
 def _operation(name: str, width: int) -> nn.Module:
-    return {
+    operations: dict[str, Callable[[], nn.Module]] = {
         "skip_connect": nn.Identity,
         "nor_conv_1x1": lambda: _convolution(width, width, 1),
         "nor_conv_3x3": lambda: _convolution(width, width, 3),
         "avg_pool_3x3": lambda: nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False),
-    }[name]()
+    }
+    return operations[name]()
 
 
 def _convolution(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Module:

@@ -55,7 +55,7 @@ class ImageFolder(Task):
         workers: int | None = None,
     ) -> None:
         """`workers` read images beside the training, by default one a CPU and at most 8."""
-        self.path = path
+        self.path = None if path is None else str(Path(path).expanduser().absolute())
         self.train = train
         self.validation = validation
         self.image_size = image_size
@@ -142,7 +142,7 @@ class ImageFolder(Task):
             raise NasplugError(
                 "task=image_folder needs a folder with train/ and val/; give it with task.path=DIR"
             )
-        folder = Path(self.path).expanduser() / name
+        folder = Path(self.path) / name
         if not folder.is_dir():
             raise NasplugError(
                 f"task.path must hold a folder {name!r} of class folders, but {folder} does not exist"

@@ -43,7 +43,7 @@ class Schedule:
 
     def __init__(
         self,
-        epochs: int = 16,
+        epochs: int = 14,
         batch_size: int = 64,
         largest: bool = True,
         smallest: bool = True,
@@ -52,7 +52,7 @@ class Schedule:
         soft: float = 1.0,
         phases: Sequence[Mapping[str, Any]] = (),
         optimizer: str = "sgd",
-        lr: float = 0.08,
+        lr: float = 0.04,
         momentum: float = 0.9,
         weight_decay: float = 3e-5,
         warmup: float = 1.0,
@@ -84,19 +84,16 @@ class Schedule:
         self.report_every = report_every
         if optimizer not in OPTIMIZERS:
             raise unknown("optimizer", optimizer, OPTIMIZERS)
-        for name, low in (("epochs", 1), ("batch_size", 2), ("random", 0), ("warmup", 0)):
-            if getattr(self, name) < low:
-                raise NasplugError(
-                    f"{name} of training must be at least {low}, but got {getattr(self, name)}"
-                )
-        if not (largest or smallest or random or any(phase.get("random") for phase in self.phases)):
-            raise NasplugError(
-                "a step must train some sub-network: largest=true, smallest=true or random=1"
-            )
+        _check(vars(self))
         for phase in self.phases:
             for name in phase:
                 if name not in PHASE_KEYS:
                     raise unknown("key of a training phase", name, PHASE_KEYS)
+            _check(phase)
+        if not all(largest or smallest or p.get("random", random) for p in self.phases or [{}]):
+            raise NasplugError(
+                "a step must train some sub-network: largest=true, smallest=true or random=1"
+            )
 
     def plan(self, space: SearchSpace) -> list[Phase]:
         """The phases on `space`; one with every option where none are given."""
@@ -131,6 +128,28 @@ class Schedule:
 
 
 PHASE_KEYS = ("epochs", "lr", "random", "options", "sort_channels")
+LEAST = {
+    "epochs": 1,
+    "batch_size": 2,
+    "random": 0,
+    "labels": 0,
+    "soft": 0,
+    "lr": 0,
+    "momentum": 0,
+    "weight_decay": 0,
+    "warmup": 0,
+    "clip": 0,
+    "report_every": 0,
+}
+
+
+def _check(knobs: Mapping[str, Any]) -> None:
+    for name, least in LEAST.items():
+        value = knobs.get(name, least)
+        if not isinstance(value, int | float) or value < least:
+            raise NasplugError(
+                f"{name} of training must be a number, at least {least}, but got {value!r}"
+            )
 
 
 def _sgd(groups: Any, lr: float, momentum: float) -> torch.optim.Optimizer:

@@ -90,10 +90,13 @@ class SuperNetEvaluator(Evaluator):
 
     def evaluate(self, archs: Sequence[Architecture], names: Sequence[str]) -> list[Outcome]:
         """The task's quality of each, on the validation data; what an architecture raises fails it."""
-        return [self._evaluate(arch, names) for arch in archs]
+        self.prepare()
+        with threads(self.threads):
+            return [self._evaluate(arch, names) for arch in archs]
 
     def network(self, arch: Architecture) -> nn.Module:
         """The sub-network as it was measured."""
+        self.prepare()
         with threads(self.threads):
             return self._inherit(arch).to("cpu", memory_format=torch.contiguous_format)
 
@@ -104,8 +107,7 @@ class SuperNetEvaluator(Evaluator):
     def _evaluate(self, arch: Architecture, names: Sequence[str]) -> Outcome:
         start = time.perf_counter()
         try:
-            with threads(self.threads):
-                quality = measure(self._inherit(arch), self.task, pick(self.device))
+            quality = measure(self._inherit(arch), self.task, pick(self.device))
         except NasplugError:
             raise  # a mistake in the configuration, not in the architecture
         except Exception as error:

@@ -75,7 +75,10 @@ def test_draws_respect_validity() -> None:
     ("knobs", "words"),
     [
         ({"optimizer": "sdg"}, "did you mean sgd"),
-        ({"epochs": 0}, "epochs of training must be at least 1"),
+        ({"epochs": 0}, "epochs of training must be a number, at least 1, but got 0"),
+        ({"lr": "abc"}, "lr of training must be a number, at least 0, but got 'abc'"),
+        ({"phases": [{"epochs": "3"}]}, "epochs of training must be a number"),
+        ({"largest": False, "smallest": False, "phases": [{}, {"random": 0}]}, "must train some"),
         ({"largest": False, "smallest": False, "random": 0}, "must train some"),
         ({"phases": [{"epoch": 3}]}, "did you mean epochs"),
         ({"phases": [{"options": {"kernel": [3]}}]}, "'kernel' matches none of depth"),

@@ -1,0 +1,62 @@
+"""Which candidates to measure next: those that promise the most hypervolume."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nasplug import Problem, pareto
+from nasplug.types import FloatArray, IntArray
+from nasplug_strategies.ranking import standing
+
+SHORTLIST = 200
+"""Candidates whose gain is computed."""
+
+MARGIN = 0.1
+"""How far beyond the worst measured loss the reference lies, of the range."""
+
+
+def choose(problem: Problem, measured: FloatArray, predicted: FloatArray, n: int) -> IntArray:
+    """Row numbers of `n` of the `predicted` values, the most promising first.
+
+    Each adds the most hypervolume to the measured front and those chosen before it, as predicted,
+    in the box that everything measured spans. That gain only shrinks as more are chosen, so only
+    the leader is computed anew (Minoux 1978). What gains nothing, or breaks a constraint, follows
+    by `standing`. Values have shape (.., len(problem.metrics)); failed rows are NaN.
+    """
+    losses, violation = problem.losses(predicted), problem.violation(predicted)
+    order = standing(losses, violation)[: max(SHORTLIST, n)]
+    known = problem.losses(measured)
+    low, high = pareto.bounds(known)
+    front = known[pareto.nondominated(known, problem.violation(measured))]
+    front = (front - low) / (high - low)
+    scaled = (losses[order] - low) / (high - low)
+    reference = np.full(len(low), 1.0 + MARGIN)
+    gains = np.array([_gain(front, point, reference) for point in scaled])
+    gains[violation[order] > 0] = 0.0
+    fresh = np.ones(len(order), bool)
+    chosen: list[int] = []
+    while len(chosen) < min(n, len(order)):
+        leader = int(np.argmax(gains))
+        if gains[leader] <= 0.0:
+            break
+        if not fresh[leader]:
+            gains[leader] = _gain(front, scaled[leader], reference)
+            fresh[leader] = True
+            continue
+        chosen.append(leader)
+        gains[leader] = -1.0
+        front = np.concatenate([front, scaled[leader : leader + 1]])
+        fresh[:] = False
+    taken = set(chosen)
+    chosen += [i for i in range(len(order)) if i not in taken][: n - len(chosen)]
+    return order[chosen[:n]]
+
+
+def _gain(front: FloatArray, point: FloatArray, reference: FloatArray) -> float:
+    """The volume that `point` alone dominates: its box, less the part of it that `front` does."""
+    if (point >= reference).any():
+        return 0.0
+    box = float(np.prod(reference - point))
+    if not len(front):
+        return box
+    return box - pareto.hypervolume(np.maximum(front, point), reference)

@@ -1,0 +1,61 @@
+"""What LINAS knows of an architecture before it is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from inspect import signature
+from typing import final
+
+import numpy as np
+
+from nasplug import Predictor, Problem
+from nasplug.types import Architecture, Archs, FloatArray
+from nasplug_strategies.linas_features import Features
+
+
+@final
+class Model:
+    """Values of any architectures: exact where the space computes them, else predicted.
+
+    Each predicted metric has a copy of its predictor, fitted to `values` (n, metrics) measured of
+    `archs`; rows of NaN are left out. `optimism` standard deviations are added to a predicted
+    objective, to its good side, where the predictor knows its uncertainty; constraints get the mean.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        features: Features | None,
+        predictors: Mapping[str, Predictor],
+        archs: Sequence[Architecture],
+        values: FloatArray,
+        optimism: float = 0.0,
+    ) -> None:
+        self.problem = problem
+        self._describe = problem.space.features if features is None else features
+        good = np.isfinite(values).all(axis=1)
+        rows = self._describe(np.array(archs, np.int64)[good])
+        signs = {o.name: o.sign for o in problem.objectives}
+        self._fitted = []
+        for column, name in enumerate(problem.metrics):
+            if name in problem.computed:
+                continue
+            predictor = deepcopy(predictors[name])
+            predictor.fit(rows, values[good, column])
+            unsure = optimism > 0 and "return_std" in signature(predictor.predict).parameters
+            self._fitted.append((column, predictor, -optimism * signs.get(name, 0) * unsure))
+
+    def __call__(self, archs: Archs) -> FloatArray:
+        """Values of shape (n, len(problem.metrics))."""
+        values = np.empty((len(archs), len(self.problem.metrics)))
+        rows = self._describe(archs) if self._fitted else values
+        for column, predictor, shift in self._fitted:
+            if shift:
+                mean, deviation = predictor.predict(rows, return_std=True)  # type: ignore[call-arg]
+                values[:, column] = mean + shift * deviation
+            else:
+                values[:, column] = predictor.predict(rows)
+        for name, exact in self.problem.known(archs).items():
+            values[:, self.problem.metrics.index(name)] = exact
+        return values

@@ -1,0 +1,153 @@
+"""Looking measurements up in a table."""
+
+import json
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from nasplug_tables.nasbench201 import NasBench201
+from nasplug_tables.table import Table
+
+from nasplug import Failure, NasplugError
+from nasplug.testing import EvaluatorContract, ToySpace
+
+SPACE = ToySpace(layers=2, widths=(2, 4))
+ARCHS = SPACE.valid(SPACE.enumerate())
+
+
+def rows():
+    values = np.arange(len(ARCHS), dtype=float)
+    return pd.DataFrame({"top1": values, "latency": 100 - values, "note": "text"})
+
+
+def written(frame, path, **knobs):
+    frame.to_csv(path, index=False)
+    return Table(SPACE, str(path), **knobs)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "table.csv"
+
+
+class TestContract(EvaluatorContract):
+    timed = ()
+
+    @pytest.fixture
+    def space(self):
+        return SPACE
+
+    @pytest.fixture
+    def evaluator(self, path):
+        return written(rows().assign(architecture=[json.dumps(a) for a in ARCHS]), path)
+
+
+FORMS = {
+    "architecture": lambda a: json.dumps(a),
+    "config": lambda a: json.dumps(SPACE.config(a)),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_reads_what_a_run_writes(form, path):
+    table = written(rows().assign(**{form: [FORMS[form](a) for a in ARCHS]}), path)
+    assert {n: m.direction for n, m in table.metrics.items()} == {
+        "top1": "maximize",
+        "latency": "minimize",
+    }
+    outcomes = table.evaluate(ARCHS[::-1], ["latency", "top1"])
+    assert [o.values["top1"] for o in outcomes] == list(range(len(ARCHS)))[::-1]
+    assert list(outcomes[0].values) == ["latency", "top1"]
+
+
+def test_reads_a_column_a_variable(path):
+    variables = [v.name for v in SPACE.variables]
+    full = [
+        {n: SPACE.config(a).get(n, SPACE.variables[j].options[0]) for j, n in enumerate(variables)}
+        for a in ARCHS
+    ]
+    table = written(pd.concat([pd.DataFrame(full), rows()], axis=1), path)
+    assert list(table.metrics) == ["top1", "latency"]
+    assert table.evaluate([ARCHS[3]], ["top1"])[0].values["top1"] == 3
+
+
+def test_reads_a_spaces_own_notation(tmp_path):
+    space = NasBench201()
+    cells = ["|none~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|"]
+    pd.DataFrame({"arch": cells, "valid": [61.5]}).to_csv(tmp_path / "t.csv.gz", index=False)
+    table = Table(space, str(tmp_path / "t.csv.gz"), units={"valid": "%"})
+    assert table.metrics["valid"].unit == "%"
+    assert table.evaluate([space.parse(cells[0])], ["valid"])[0].values == {"valid": 61.5}
+
+
+def test_directions_and_rows_can_be_said(path):
+    frame = rows().assign(architecture=[json.dumps(a) for a in ARCHS], task="one")
+    both = pd.concat([frame, frame.assign(task="two", top1=-1.0)])
+    table = written(both, path, where={"task": "two"}, minimize=["top1"])
+    assert table.metrics["top1"].direction == "minimize"
+    assert table.metrics["latency"].direction == "maximize"
+    assert table.evaluate(ARCHS[:1], ["top1"])[0].values["top1"] == -1
+
+
+def test_what_is_missing_is_a_failure(path):
+    frame = rows().assign(architecture=[json.dumps(a) for a in ARCHS])
+    frame.loc[1, "top1"] = np.nan
+    table = written(frame[frame.index != 0], path)
+    absent, empty, there = table.evaluate(ARCHS[:3], ["top1"])
+    assert isinstance(absent, Failure) and "has no row for {'depth': 1" in absent.error
+    assert isinstance(empty, Failure) and "has no top1 for" in empty.error
+    assert there.values == {"top1": 2.0}
+
+
+def test_duplicates_are_an_error_unless_said_otherwise(path):
+    frame = rows().assign(architecture=[json.dumps(a) for a in ARCHS])
+    twice = pd.concat([frame, frame.assign(top1=100.0)])
+    with pytest.raises(NasplugError, match=f"{len(ARCHS)} rows repeat one.*duplicates=first"):
+        written(twice, path).evaluate(ARCHS[:1], ["top1"])
+    for how, value in (("first", 2.0), ("mean", 51.0)):
+        table = written(twice, path, duplicates=how)
+        assert table.evaluate([ARCHS[2]], ["top1"])[0].values["top1"] == value
+    with pytest.raises(NasplugError, match="did you mean mean"):
+        written(twice, path, duplicates="means")
+
+
+@pytest.mark.parametrize(
+    ("cell", "reason"),
+    [
+        ("[0, 1]", "3 option indices"),
+        ("[0, 9, 0]", "3 option indices"),
+        ('{"width": 3}', "unknown design variable 'width'"),
+        ("[0, 1", "line 2"),
+        ("cell", "neither a JSON list"),
+    ],
+)
+def test_unknown_architectures_are_named_by_their_line(cell, reason, path):
+    frame = pd.DataFrame({"architecture": [cell], "top1": [1.0]})
+    with pytest.raises(NasplugError, match="line 2: ") as error:
+        written(frame, path).evaluate(ARCHS[:1], ["top1"])
+    assert reason in str(error.value)
+
+
+def test_wrong_columns_and_files_are_one_line(path, tmp_path):
+    frame = rows().assign(architecture=[json.dumps(a) for a in ARCHS])
+    for knobs, match in (
+        ({"key": "architectur"}, "did you mean architecture"),
+        ({"minimize": ["top"]}, "did you mean top1"),
+        ({"units": {"note": "%"}}, "unknown column of numbers"),
+        ({"where": {"tasks": 1}}, "unknown column"),
+        ({"where": {"note": "other"}}, "must have rows whose note"),
+    ):
+        with pytest.raises(NasplugError, match=match):
+            _ = written(frame, path, **knobs).metrics
+    with pytest.raises(NasplugError, match="evaluator.path must be"):
+        _ = Table(SPACE, str(tmp_path / "none.csv")).metrics
+    with pytest.raises(NasplugError, match="evaluator.key=COLUMN"):
+        _ = written(rows(), path).metrics
+    assert Table(SPACE).metrics == {}
+
+
+def test_pickled_it_leaves_the_rows_behind(path):
+    table = written(rows().assign(architecture=[json.dumps(a) for a in ARCHS]), path)
+    table.evaluate(ARCHS[:1], ["top1"])
+    assert len(pickle.dumps(table)) < 2000
