@@ -59,7 +59,7 @@ class SearchSpace(ABC):
         return {}
 
     def is_valid(self, archs: Archs) -> BoolArray:
-        """Which architectures belong to the space, shape (n,)."""
+        """Which architectures, in canonical form, belong to the space, shape (n,)."""
         return np.ones(len(archs), bool)
 
     def supernet(self) -> SuperNetwork:
@@ -172,7 +172,7 @@ class SearchSpace(ABC):
                 f"has {raw}"
             )
         genes = np.indices(tuple(self._counts)).reshape(len(self._counts), -1).T.astype(np.int64)
-        genes = np.unique(self.canonical(genes[self.is_valid(genes)]), axis=0)
+        genes = np.unique(self.canonical(genes), axis=0)
         return genes[self.is_valid(genes)]
 
     def sample(
@@ -199,9 +199,8 @@ class SearchSpace(ABC):
 
     def valid(self, archs: Archs) -> list[Architecture]:
         """The valid ones of `archs`, canonical, as tuples, in order; repeats stay."""
-        genes = np.asarray(archs, np.int64).reshape(-1, len(self._counts))
-        genes = self.canonical(genes[self.is_valid(genes)])
-        return [tuple(row) for row in genes.tolist()]
+        genes = self.canonical(np.asarray(archs, np.int64).reshape(-1, len(self._counts)))
+        return [tuple(row) for row in genes[self.is_valid(genes)].tolist()]
 
     def neighbours(self, arch: Architecture) -> list[Architecture]:
         """Every other valid architecture that one change of one active variable reaches."""

@@ -55,9 +55,8 @@ class GaussianProcess:
         self._X, z = self._scaled(X), self._scale.apply(y)
         some = np.unique(np.linspace(0, len(X) - 1, min(self.rows, len(X))).astype(int))
         self._shares = self._likeliest(self._X[some], z[some])
-        linear, smooth, length, noise = np.exp(self._shares)
         kernel = self._kernel(self._X, self._X)
-        kernel[np.diag_indices(len(X))] += noise + JITTER
+        kernel[np.diag_indices(len(X))] += np.exp(self._shares[3]) + JITTER
         self._root = cholesky(kernel, lower=True)
         self._weights: FloatArray = cho_solve((self._root, True), z)
         return self

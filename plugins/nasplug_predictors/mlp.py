@@ -46,7 +46,7 @@ class MLP:
         """Learn from features (n, f) and targets (n,)."""
         self._scale = Scale.of(y)
         self._model = MLPRegressor(
-            tuple(self.hidden),
+            hidden_layer_sizes=tuple(self.hidden),
             solver=self.solver,
             alpha=self.alpha,
             max_iter=self.iterations,

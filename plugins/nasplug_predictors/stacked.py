@@ -27,9 +27,7 @@ class Stacked:
         folds: of the cross-validation.
     """
 
-    def __init__(
-        self, predictors: Sequence[Predictor], final: Predictor, folds: int = 5
-    ) -> None:
+    def __init__(self, predictors: Sequence[Predictor], final: Predictor, folds: int = 5) -> None:
         self.predictors = list(predictors)
         self.final = final
         self.folds = folds

@@ -14,14 +14,16 @@ from nasplug_predictors.targets import Scale
 
 @final
 class SVR:
-    """Epsilon support vector regression on standardised targets.
+    """Epsilon support vector regression.
 
     Args:
         kernel: "rbf" or "linear".
         C: weight of errors against smoothness.
-        epsilon: errors up to this many standard deviations of the targets are free.
+        epsilon: errors up to this size are free.
         gamma: of the RBF kernel: "scale" (1 / (features * their variance)), "auto" (1 / features),
             or a number.
+        standardise: whether C and epsilon are meant for targets of standard deviation 1, or as they
+            are.
     """
 
     def __init__(
@@ -30,15 +32,17 @@ class SVR:
         C: float = 10.0,
         epsilon: float = 0.01,
         gamma: Literal["scale", "auto"] | float = "scale",
+        standardise: bool = True,
     ) -> None:
         self.kernel = kernel
         self.C = C
         self.epsilon = epsilon
         self.gamma = gamma
+        self.standardise = standardise
 
     def fit(self, X: FloatArray, y: FloatArray) -> SVR:
         """Learn from features (n, f) and targets (n,)."""
-        self._scale = Scale.of(y)
+        self._scale = Scale.of(y) if self.standardise else Scale(0.0, 1.0)
         model = sklearn.svm.SVR(
             kernel=self.kernel, C=self.C, epsilon=self.epsilon, gamma=self._number(X)
         )

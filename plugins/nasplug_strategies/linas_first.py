@@ -80,7 +80,13 @@ def _size(problem: Problem, pool: list[Architecture], levels: list[FloatArray]) 
     for name in (*goals, *costs):
         size: FloatArray = np.log(np.maximum(costs[name], 1e-12))
         return size
-    return np.mean([level[list(column)] for level, column in zip(levels, zip(*pool, strict=True), strict=True)], axis=0)
+    return np.mean(
+        [
+            level[list(column)]
+            for level, column in zip(levels, zip(*pool, strict=True), strict=True)
+        ],
+        axis=0,
+    )
 
 
 def _even(

@@ -111,7 +111,7 @@ class NasBench201(SearchSpace):
         `|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|none~1|nor_conv_1x1~2|`."""
         found = re.findall(r"\|?([a-z0-9_]+)~(\d)\|", text)
         names = [name for name, _ in found]
-        if self._text(names) != text.strip() or not set(names) <= set(OPERATIONS):
+        if not set(names) <= set(OPERATIONS) or self._text(names) != (text.strip() or None):
             example = self._text(["nor_conv_3x3"] * 6)
             raise NasplugError(
                 f"a cell must be written like {example}, with operations of {', '.join(OPERATIONS)}, "
@@ -127,7 +127,7 @@ class NasBench201(SearchSpace):
 
     def _text(self, names: list[str]) -> str:
         if len(names) != len(EDGES):
-            return ""
+            return ""  # no cell
         nodes = [
             "|".join(
                 f"{name}~{i}" for name, (i, to) in zip(names, EDGES, strict=True) if to == node

@@ -140,9 +140,9 @@ def test_wrong_columns_and_files_are_one_line(path, tmp_path):
     ):
         with pytest.raises(NasplugError, match=match):
             _ = written(frame, path, **knobs).metrics
-    with pytest.raises(NasplugError, match="evaluator.path must be"):
+    with pytest.raises(NasplugError, match=r"evaluator\.path must be"):
         _ = Table(SPACE, str(tmp_path / "none.csv")).metrics
-    with pytest.raises(NasplugError, match="evaluator.key=COLUMN"):
+    with pytest.raises(NasplugError, match=r"evaluator\.key=COLUMN"):
         _ = written(rows(), path).metrics
     assert Table(SPACE).metrics == {}
 

@@ -1,0 +1,177 @@
+"""Linas: measure few, learn, search on what was learnt, measure the most promising."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import prod
+from typing import final
+
+import numpy as np
+
+from nasplug import NasplugError, Predictor, Problem, Strategy
+from nasplug.types import Architecture, FloatArray, IntArray
+from nasplug_strategies.linas_batch import choose
+from nasplug_strategies.linas_features import Features
+from nasplug_strategies.linas_first import spread_sample
+from nasplug_strategies.linas_inner import polish, search_predicted
+from nasplug_strategies.linas_model import Model
+from nasplug_strategies.opening import fill_up, opening
+from nasplug_strategies.ranking import standing
+from nasplug_strategies.rounds import Rounds, Search
+
+
+@final
+class Linas(Strategy):
+    """Lightweight iterative neural architecture search, made for the fewest measurements.
+
+    The frame is that of Cummings et al., "A hardware-aware framework for accelerating neural
+    architecture search across modalities" (2022), Algorithm 1: in turn predictors learn from all
+    that is measured, an inner search runs on their predictions, and what it proposes is measured.
+    Here the first sample is spread over the cost range (`linas_first`), what the space computes is
+    computed, the predictors see kinds of variables and costs (`linas_features`), batches are small
+    and chosen by the hypervolume they promise (`linas_batch`), and a local search around the
+    measured and the predicted front follows the inner search (`linas_inner`).
+
+    Args:
+        inner: the strategy that searches on predictions.
+        predictor: any regressor; each predicted metric gets a copy.
+        predictors: metric name to a regressor of its own.
+        first: how many are measured before anything is learnt.
+        batch: how many are measured at least before learning again.
+        growth: how many at least as a share of those measured.
+        evaluations: predictions of each inner search; a space no larger is predicted whole.
+        optimism: standard deviations by which predicted objectives are bettered.
+        described: whether predictors get the features of `linas_features`; else the masked one-hot.
+        polish: rounds of local search; 0 for none.
+        spread: whether the first sample is spread over the cost range; else uniform.
+        selection: "hypervolume" or "rank": how the batch is chosen.
+        warm_start: a run's folder, whose front is measured first, or one of its CSV files.
+    """
+
+    def __init__(
+        self,
+        inner: Strategy,
+        predictor: Predictor,
+        predictors: Mapping[str, Predictor] | None = None,
+        first: int = 8,
+        batch: int = 3,
+        growth: float = 0.06,
+        evaluations: int = 3000,
+        optimism: float = 0.5,
+        described: bool = True,
+        polish: int = 3,
+        spread: bool = True,
+        selection: str = "hypervolume",
+        warm_start: str | None = None,
+    ) -> None:
+        for name, value in (("first", first), ("batch", batch), ("evaluations", evaluations)):
+            if value < 1:
+                raise NasplugError(f"{name} of linas must be at least 1, but got {value}")
+        for name, number in (("growth", growth), ("optimism", optimism), ("polish", polish)):
+            if number < 0:
+                raise NasplugError(f"{name} of linas must be at least 0, but got {number}")
+        if selection not in ("hypervolume", "rank"):
+            raise NasplugError(
+                f"selection of linas must be hypervolume or rank, but got {selection!r}"
+            )
+        self.inner = inner
+        self.predictor = predictor
+        self.predictors = dict(predictors or {})
+        self.first = first
+        self.batch = batch
+        self.growth = growth
+        self.evaluations = evaluations
+        self.optimism = optimism
+        self.described = described
+        self.polish = polish
+        self.spread = spread
+        self.selection = selection
+        self.warm_start = warm_start
+
+    def setup(self, problem: Problem) -> None:
+        """Start anew; an error if the inner search cannot solve such a problem."""
+        for name in self.predictors:
+            if name in problem.computed:
+                raise NasplugError(
+                    f"predictors must name metrics that are predicted, but {name} is computed"
+                )
+        self.inner.setup(problem)
+        self._rounds = Rounds(self._search(problem, opening(problem, self.warm_start)))
+
+    def ask(self, n: int) -> Sequence[Architecture]:
+        """What is left of the batch, at most `n`."""
+        return self._rounds.ask(n)
+
+    def tell(self, archs: Sequence[Architecture], values: FloatArray) -> None:
+        """Learnt from once the whole batch is told."""
+        self._rounds.tell(archs, values)
+
+    def _search(self, problem: Problem, first: list[Architecture]) -> Search:
+        space, rng = problem.space, np.random.default_rng(problem.seed)
+        features = Features(space, rng) if self.described else None
+        predictors = {name: self.predictors.get(name, self.predictor) for name in problem.metrics}
+        whole = _whole(problem, self.evaluations)
+        if self.spread:
+            first = first + spread_sample(problem, max(self.first - len(first), 0), rng, first)
+        archs = fill_up(first, self.first, space, rng)
+        values = yield archs
+        while True:
+            size = max(self.batch, round(self.growth * len(archs)))
+            batch: list[Architecture] = []
+            if np.isfinite(values).all(axis=1).any():
+                model = Model(problem, features, predictors, archs, values, self.optimism)
+                batch = self._batch(problem, model, archs, values, whole, size, rng)
+            if len(batch) < size:
+                rest = space.sample(size - len(batch), rng, exclude={*archs, *batch})
+                batch += [tuple(row) for row in rest.tolist()]
+            if not batch:
+                return
+            told = yield batch
+            archs, values = archs + batch, np.concatenate([values, told])
+
+    def _batch(
+        self,
+        problem: Problem,
+        model: Model,
+        archs: list[Architecture],
+        values: FloatArray,
+        whole: IntArray | None,
+        size: int,
+        rng: np.random.Generator,
+    ) -> list[Architecture]:
+        """The `size` most promising that are not measured; fewer if the search found fewer."""
+        if whole is None:
+            seed = int(rng.integers(2**31))
+            found = search_predicted(problem, self.inner, model, self.evaluations, seed)
+            if self.polish:
+                measured = np.array(archs, np.int64)
+                known = {row.tobytes() for row in measured}
+                new = [row.tobytes() not in known for row in found[0]]
+                start = np.concatenate([measured, found[0][new]])
+                told = np.concatenate([model(measured), found[1][new]])
+                found = polish(problem, model, start, told, self.polish, WIDTH, rng)
+        else:
+            found = whole, model(whole)
+        done = set(archs)
+        fresh = np.array([tuple(row) not in done for row in found[0].tolist()], bool)
+        candidates, predicted = found[0][fresh], found[1][fresh]
+        if not len(candidates):
+            return []
+        if self.selection == "rank":
+            order = standing(problem.losses(predicted), problem.violation(predicted))[:size]
+        else:
+            order = choose(problem, values, predicted, size)
+        return [tuple(row) for row in candidates[order].tolist()]
+
+
+WIDTH = 15
+"""Members of the predicted front around which each round of local search looks."""
+
+
+def _whole(problem: Problem, most: int) -> IntArray | None:
+    """Every architecture, if there are at most `most`."""
+    raw = prod(len(v.options) for v in problem.space.variables)
+    if raw > 2**20:
+        return None
+    every = problem.space.enumerate()
+    return every if len(every) <= most else None

@@ -1,0 +1,80 @@
+"""The search on predictions inside LINAS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from nasplug import Problem, SearchSpace, Strategy, pareto
+from nasplug.types import Archs, FloatArray, IntArray
+
+Predict = Callable[[Archs], FloatArray]
+"""Architectures to values of shape (n, len(problem.metrics))."""
+
+
+def search_predicted(
+    problem: Problem, inner: Strategy, predict: Predict, evaluations: int, seed: int
+) -> tuple[IntArray, FloatArray]:
+    """Everything that `inner` asks for in `evaluations` predictions, and their values."""
+    inner.setup(replace(problem, seed=seed))
+    archs = [np.empty((0, len(problem.space.variables)), np.int64)]
+    values = [np.empty((0, len(problem.metrics)))]
+    left = evaluations
+    while left > 0:
+        asked = list(inner.ask(left))
+        if not asked:
+            break
+        archs.append(np.array(asked, np.int64))
+        values.append(predict(archs[-1]))
+        inner.tell(asked, values[-1])
+        left -= len(asked)
+    return np.concatenate(archs), np.concatenate(values)
+
+
+def polish(
+    problem: Problem,
+    predict: Predict,
+    archs: IntArray,
+    values: FloatArray,
+    rounds: int,
+    width: int,
+    rng: np.random.Generator,
+) -> tuple[IntArray, FloatArray]:
+    """`archs` (n, v) and `values` (n, metrics), with what a Pareto local search adds to them.
+
+    In each of `rounds`, every single change of up to `width` members of the predicted front, drawn
+    at random, is predicted. Paquete, Chiarandini, Stützle, "Pareto local optimum sets in the
+    biobjective traveling salesman problem" (2004).
+    """
+    seen = {row.tobytes() for row in archs}
+    expanded: set[bytes] = set()
+    for _ in range(rounds):
+        front = pareto.nondominated(problem.losses(values), problem.violation(values))
+        new = [i for i in np.flatnonzero(front) if archs[i].tobytes() not in expanded]
+        if not new:
+            break
+        some = np.sort(rng.permutation(new)[:width])
+        expanded.update(archs[i].tobytes() for i in some)
+        near = changes(problem.space, archs[some])
+        near = near[[row.tobytes() not in seen for row in near]]
+        if len(near):
+            seen.update(row.tobytes() for row in near)
+            archs = np.concatenate([archs, near])
+            values = np.concatenate([values, predict(near)])
+    return archs, values
+
+
+def changes(space: SearchSpace, archs: IntArray) -> IntArray:
+    """Every distinct valid architecture that one change of one active variable makes of one of
+    `archs`, shape (k, v)."""
+    active = space.active(archs)
+    edits = [archs[:0]]
+    for j, variable in enumerate(space.variables):
+        for option in range(len(variable.options)):
+            edited = archs[active[:, j] & (archs[:, j] != option)].copy()
+            edited[:, j] = option
+            edits.append(edited)
+    every = np.concatenate(edits)
+    return np.unique(space.canonical(every[space.is_valid(every)]), axis=0)

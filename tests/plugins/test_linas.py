@@ -1,0 +1,184 @@
+"""LINAS and its parts: by the conformance suite, and piece by piece."""
+
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from nasplug_predictors.gp import GaussianProcess
+from nasplug_predictors.ridge import Ridge
+from nasplug_predictors.svr import SVR
+from nasplug_strategies.evolution import Evolution
+from nasplug_strategies.linas import Linas
+from nasplug_strategies.linas_batch import choose
+from nasplug_strategies.linas_features import Features, cost_weights
+from nasplug_strategies.linas_first import spread_sample
+from nasplug_strategies.linas_inner import changes
+from nasplug_strategies.linas_paper import LinasPaper
+
+from nasplug import Constraint, NasplugError, Objective, Problem, pareto
+from nasplug.testing import StrategyContract, ToySpace
+
+INNER = {"population": 20, "offspring": 20}
+EVERY = {
+    "linas": lambda: Linas(Evolution(**INNER), GaussianProcess(), evaluations=100),
+    "linas, all predicted at once": lambda: Linas(Evolution(**INNER), Ridge()),
+    "linas, every piece off": lambda: Linas(
+        Evolution(**INNER),
+        SVR(),
+        optimism=0.0,
+        evaluations=60,
+        described=False,
+        polish=0,
+        spread=False,
+        selection="rank",
+    ),
+    "linas_paper": lambda: LinasPaper(Evolution(**INNER), SVR(), population=15, evaluations=60),
+}
+
+
+class TestEvery(StrategyContract):
+    @pytest.fixture(params=sorted(EVERY))
+    def strategy(self, request):
+        return EVERY[request.param]()
+
+
+@pytest.mark.parametrize("objectives", [1, 3, 4])
+def test_any_number_of_objectives(objectives):
+    suite = StrategyContract()
+    suite.objectives = objectives
+    asked = suite.drive(EVERY["linas"](), suite.problem(), 30)
+    assert len(set(asked)) == 30
+
+
+def test_costs_that_are_computed_are_not_predicted():
+    class Spy(Ridge):
+        targets: ClassVar[list] = []
+
+        def fit(self, X, y):
+            Spy.targets.append(y)
+            return super().fit(X, y)
+
+    suite = StrategyContract()
+    suite.objectives = 3
+    problem = suite.problem()
+    assert problem.computed == ("macs",)
+    suite.drive(Linas(Evolution(**INNER), Spy(), evaluations=40), problem, 9)
+    assert len(Spy.targets) == 2  # score and cost
+
+
+def test_a_predictor_for_a_computed_metric_is_an_error():
+    suite = StrategyContract()
+    suite.objectives = 3
+    linas = Linas(Evolution(**INNER), Ridge(), predictors={"macs": Ridge()})
+    with pytest.raises(NasplugError, match="macs is computed"):
+        linas.setup(suite.problem())
+
+
+@pytest.mark.parametrize(
+    ("knob", "said"),
+    [({"first": 0}, "first of linas"), ({"growth": -1.0}, "growth"), ({"selection": "x"}, "rank")],
+)
+def test_wrong_knobs(knob, said):
+    with pytest.raises(NasplugError, match=said):
+        Linas(Evolution(), Ridge(), **knob)
+
+
+def test_linas_finds_a_better_front_than_random():
+    suite = StrategyContract()
+    suite.objectives = 2
+    space = ToySpace(layers=7)
+
+    def volume(archs):
+        values = suite.values(problem, archs)
+        return pareto.hypervolume(problem.losses(values), np.array([0.0, 60.0]))
+
+    wins = 0
+    for seed in range(5):
+        problem = suite.problem(space, seed)
+        asked = suite.drive(EVERY["linas"](), problem, 30)
+        random = space.valid(space.sample(30, np.random.default_rng(seed)))
+        wins += volume(asked) > volume(random)
+    assert wins >= 4
+
+
+def test_features_separate_architectures_and_are_scaled():
+    space = ToySpace(layers=5)
+    features = Features(space, np.random.default_rng(0))
+    every = space.enumerate()
+    rows = features(every)
+    assert len(np.unique(rows.round(9), axis=0)) == len(every)
+    alone = np.concatenate([features(every[i : i + 1]) for i in range(5)])
+    np.testing.assert_allclose(alone, rows[:5])
+    assert 1.0 < features(space.sample(300, np.random.default_rng(1))).var(axis=0).sum() < 6.0
+
+
+def test_kinds_count_options_of_variables_named_alike():
+    space = ToySpace(layers=4)
+    features = Features(space, np.random.default_rng(0))
+    onehot = space.features(space.enumerate())
+    counts = onehot @ features._kinds
+    assert counts.shape[1] == 3  # width1..4, three options; depth is alone
+    np.testing.assert_array_equal(counts.sum(axis=1), space.enumerate()[:, 0] + 1)
+
+
+def test_what_costs_more_weighs_more():
+    space = ToySpace(layers=3, widths=(2, 3, 64))
+    weights = cost_weights(space, space.sample(40, np.random.default_rng(0)))
+    assert weights.shape == (space.features([space.smallest]).shape[1],)
+    assert (weights > 0).all() and np.ptp(weights) > 0
+
+
+def test_the_first_sample_spans_the_costs():
+    space = ToySpace(layers=5)
+    problem = Problem(space, (Objective("macs", "", "minimize"),), computed=("macs",))
+    first = spread_sample(problem, 8, np.random.default_rng(0), [])
+    assert len(set(first)) == 8
+    macs = space.costs(first)["macs"]
+    every = space.costs(space.enumerate())["macs"]
+    assert {macs.min(), macs.max()} == {every.min(), every.max()}
+
+
+def test_the_first_sample_keeps_computed_constraints():
+    space = ToySpace(layers=5)
+    goal = Objective("score", "", "maximize")
+    limit = Constraint("params", max=120.0)
+    problem = Problem(space, (goal,), (limit,), computed=("params",))
+    first = spread_sample(problem, 8, np.random.default_rng(0), [])
+    assert (space.costs(first)["params"] <= 120.0).all()
+
+
+@pytest.mark.parametrize("objectives", [1, 2, 3])
+def test_the_batch_adds_the_most_volume(objectives):
+    goals = tuple(Objective(f"m{i}", "", "minimize") for i in range(objectives))
+    problem = Problem(ToySpace(), goals)
+    rng = np.random.default_rng(0)
+    measured, candidates = rng.random((12, objectives)), rng.random((40, objectives)) * 0.9
+    chosen = choose(problem, measured, candidates, 4)
+    low, high = pareto.bounds(measured)
+    reference = high + 0.1 * (high - low)
+    front = measured
+    for i in chosen:
+        gains = [
+            pareto.hypervolume(np.vstack([front, row]), reference)
+            - pareto.hypervolume(front, reference)
+            for row in candidates
+        ]
+        if max(gains) < 1e-12:
+            break
+        assert gains[i] == pytest.approx(max(gains))
+        front = np.vstack([front, candidates[i]])
+
+
+def test_the_batch_is_feasible_first():
+    goal = Objective("loss", "", "minimize")
+    problem = Problem(ToySpace(), (goal,), (Constraint("size", max=1.0),))
+    measured = np.array([[1.0, 0.5], [0.5, 2.0], [np.nan, np.nan]])
+    candidates = np.array([[0.1, 3.0], [0.9, 1.0], [0.2, 1.5], [0.8, 0.2]])
+    assert choose(problem, measured, candidates, 4).tolist() == [3, 1, 2, 0]
+
+
+def test_changes_are_the_neighbours():
+    space = ToySpace(layers=4)
+    for arch in space.valid(space.sample(5, np.random.default_rng(0))):
+        near = {tuple(row) for row in changes(space, np.array([arch])).tolist()} - {arch}
+        assert near == set(space.neighbours(arch))
