@@ -99,6 +99,22 @@ def _positions(x: torch.Tensor) -> torch.Tensor:
 
 
 def _fold(gradient: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """Where a block shrinks its map, the positions that became one become channels of that one."""
-    factor = gradient.shape[-1] // like.shape[-1] if gradient.ndim == 4 else 1
-    return functional.pixel_unshuffle(gradient, factor) if factor > 1 else gradient
+    """Where a block changes the size of its map, `gradient` at the positions of `like`.
+
+    The positions that a whole stride makes one become channels of that one; other sizes are
+    averaged. A map that is flattened becomes one position.
+    """
+    old, new = gradient.shape[2:], like.shape[2:]
+    if old == new:
+        return gradient
+    if not new:
+        return gradient.flatten(1)
+    if len(old) != len(new):
+        raise NasplugError(
+            f"building blocks must keep the axes of their maps, but one goes from {len(old)} to "
+            f"{len(new)}"
+        )
+    stride = old[0] // new[0]
+    if len(old) == 2 and stride > 1 and all(a == stride * b for a, b in zip(old, new, strict=True)):
+        return functional.pixel_unshuffle(gradient, stride)
+    return functional.interpolate(gradient, new, mode="area")

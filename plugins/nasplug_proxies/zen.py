@@ -16,7 +16,8 @@ class Zen(ZeroCostProxy):
     2021, algorithm 1).
 
     The second term puts back the scale that each batch norm takes out; `batch_norm_term=False`
-    leaves it away. The variances are those of the batch x.
+    leaves it away. The variances are those of the batch x; a batch norm that sees only constants takes
+    nothing out.
     """
 
     input = "gaussian"
@@ -49,8 +50,8 @@ class Zen(ZeroCostProxy):
             for hook in hooks:
                 hook.remove()
         change = (here - last_map(probe.model, near)).abs().flatten(1).sum(1).mean()
-        scale = sum(float(0.5 * v.log()) for v in variances) if self.batch_norm_term else 0.0
-        return float(change.log()) + scale
+        scale = sum(float(0.5 * v.log()) for v in variances if v > 0)
+        return float(change.log()) + (scale if self.batch_norm_term else 0.0)
 
 
 def _variance(x: torch.Tensor) -> torch.Tensor:

@@ -41,13 +41,17 @@ def calibrate(model: nn.Module, batches: Iterable[tuple[Any, ...]]) -> None:
 
 @final
 class _Average:
-    """Stands in for the forward pass of one batch norm, and remembers what it sees."""
+    """Stands in for the forward pass of one batch norm, and adds up what it sees.
+
+    In place: tensors kept from every batch would lie between the activations in memory, and make
+    the allocator return and ask for whole pages again and again.
+    """
 
     def __init__(self, norm: nn.modules.batchnorm._BatchNorm) -> None:
         self.norm = norm
-        self.samples: list[int] = []
-        self.means: list[torch.Tensor] = []
-        self.inverses: list[torch.Tensor] = []
+        self.samples = 0
+        self.mean = torch.zeros_like(norm.running_mean)
+        self.square = torch.zeros_like(norm.running_var)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Normalise `x` by its own mean and biased variance, as a single sample may be."""
@@ -55,18 +59,15 @@ class _Average:
         out, mean, inverse = torch.native_batch_norm(
             x, norm.weight, norm.bias, None, None, training=True, momentum=0.0, eps=norm.eps
         )
-        self.samples.append(len(x))
-        self.means.append(mean)
-        self.inverses.append(inverse)
+        self.samples += len(x)
+        self.mean.add_(mean, alpha=len(x))
+        self.square.add_(inverse.pow_(-2), alpha=len(x))  # variance + eps
         return out
 
     def write(self) -> None:
         """Set the running statistics; a norm that no batch reached starts afresh."""
         self.norm.reset_running_stats()
         if self.samples:
-            mean = self.norm.running_mean
-            shares = torch.tensor(self.samples, dtype=mean.dtype, device=mean.device)
-            shares /= shares.sum()
-            variances = torch.stack(self.inverses).to(mean).pow(-2) - self.norm.eps
-            mean.copy_(shares @ torch.stack(self.means).to(mean))
-            self.norm.running_var.copy_(shares @ variances.clamp(min=0))
+            self.norm.running_mean.copy_(self.mean / self.samples)
+            variance = self.square / self.samples - self.norm.eps
+            self.norm.running_var.copy_(variance.clamp_(min=0))

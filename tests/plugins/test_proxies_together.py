@@ -16,7 +16,7 @@ import nasplug
 from nasplug import Failure, Measurement, Metric, NasplugError, SearchSpace, Task, Variable
 from nasplug.proxy import Aggregator
 from nasplug.scoring import Feed, scores
-from nasplug.testing import EvaluatorContract
+from nasplug.testing import EvaluatorContract, ProxyContract
 
 
 class Unit(nn.Module):
@@ -140,6 +140,26 @@ class TestContract(EvaluatorContract):
         return Proxies(Images(), Stripes(), batch_size=8, population=4)
 
 
+DRAWN = [n for n, p in SINGLE.items() if p.init != "own" or p.input == "gaussian" or p.double]
+"""Proxies that draw weights or inputs in their own precision, or are in double precision anyway."""
+
+
+@pytest.mark.parametrize("name", [n for n in SINGLE if n not in {*DRAWN, "zico"}], scope="class")
+class TestProxies(ProxyContract):
+    @pytest.fixture
+    def proxy(self, name):
+        return SINGLE[name]
+
+
+@pytest.mark.parametrize("name", [*DRAWN, "zico"], scope="class")
+class TestProxiesThatDraw(ProxyContract):
+    tolerance = None
+
+    @pytest.fixture
+    def proxy(self, name):
+        return SINGLE[name]
+
+
 def test_every_installed_choice_is_a_metric_and_scores(together):
     assert set(Proxies(Images()).metrics) == set(ALL)
     assert len(ALL) >= 25
@@ -227,24 +247,6 @@ def test_works_within_no_grad(space, together):
     with torch.no_grad():
         (outcome,) = Proxies(space, Stripes(), batch_size=8).evaluate(ARCHS[:1], ["snip", "grasp"])
     assert outcome.values == {name: together[0][name] for name in ("snip", "grasp")}
-
-
-PRECISE = [
-    *("grad_norm", "snip", "plain", "grasp", "fisher", "jacob_cov", "epe_nas", "nwot", "l2_norm"),
-    *("zico", "ntk", "linear_regions"),
-]
-
-
-@pytest.mark.parametrize("name", PRECISE)
-def test_single_and_double_precision_agree(name, space):
-    """Not asked of those that draw weights or inputs in their own precision."""
-    proxy = nasplug.make("proxy", name)
-    with nasplug.seeded(0):
-        model = space.build((0, 1))
-    single = scores({name: proxy}, model, Feed(space.example_inputs, Stripes(), 6))[name]
-    proxy.double = True
-    double = scores({name: proxy}, model, Feed(space.example_inputs, Stripes(), 6))[name]
-    assert single == pytest.approx(double, rel=2e-2 if name == "zico" else 1e-3)
 
 
 def test_passes_are_shared(space):
