@@ -186,16 +186,21 @@ def build(node: Any, **arguments: Any) -> Any:
     """
     from hydra.errors import HydraException
     from hydra.utils import instantiate
+    from omegaconf import OmegaConf
 
     plugins()  # in a checkout that is not installed, this makes them importable
+    plain = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
     try:
-        partial = instantiate(node, _partial_=True, _convert_="all")
+        _check_inner(plain)
+        partial = instantiate(plain, _partial_=True, _convert_="all")
     except HydraException as error:
-        if isinstance(error.__cause__, NasplugError):
-            raise error.__cause__ from None
-        raise NasplugError(one_line(error)) from error
+        cause: BaseException | None = error
+        while cause and not isinstance(cause, NasplugError):
+            cause = cause.__cause__
+        raise cause or NasplugError(one_line(error)) from None
     keywords = {**partial.keywords, **arguments}
     _check(partial.func, keywords)
+    _check_present(partial.func, keywords)
     return partial.func(**keywords)
 
 
@@ -207,8 +212,33 @@ def accepts(node: Any, **arguments: Any) -> dict[str, Any]:
     return {name: value for name, value in arguments.items() if name in parameters}
 
 
+def _check_inner(node: Any) -> None:
+    """The settings of the parts that a part is made of: Hydra builds these, and checks no types."""
+    from hydra.utils import get_object
+
+    for value in node.values() if isinstance(node, Mapping) else node:
+        if isinstance(value, Mapping | list):
+            _check_inner(value)
+        if isinstance(value, Mapping) and "_target_" in value:
+            own = {k: v for k, v in value.items() if not k.startswith("_") and not _has_parts(v)}
+            _check(get_object(value["_target_"]), own)
+
+
+def _has_parts(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return "_target_" in value or any(map(_has_parts, value.values()))
+    return isinstance(value, list) and any(map(_has_parts, value))
+
+
+def _check_present(target: Any, keywords: Mapping[str, Any]) -> None:
+    """No argument without a default is missing."""
+    for name, parameter in inspect.signature(target).parameters.items():
+        if parameter.default is parameter.empty and name not in keywords:
+            raise NasplugError(f"{target.__name__} needs {name!r}; give it, e.g. {name}=...")
+
+
 def _check(target: Any, keywords: Mapping[str, Any]) -> None:
-    """Every keyword known, none missing, each of the type that the constructor declares."""
+    """Every keyword is known, and of the type that the constructor declares."""
     from typing import get_type_hints
 
     from typeguard import TypeCheckError, check_type
@@ -218,9 +248,6 @@ def _check(target: Any, keywords: Mapping[str, Any]) -> None:
     for name in keywords:
         if name not in parameters:
             raise unknown(f"argument of {where}", name, parameters)
-    for name, parameter in parameters.items():
-        if parameter.default is parameter.empty and name not in keywords:
-            raise NasplugError(f"{where} needs {name!r}; give it, e.g. {name}=...")
     hints = get_type_hints(target.__init__ if inspect.isclass(target) else target)
     for name, value in keywords.items():
         try:

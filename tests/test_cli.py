@@ -104,6 +104,7 @@ MISTAKES = {
     "unknown key": (["+stratgy=linas"], "unknown key 'stratgy'; did you mean strategy?"),
     "unknown knob": ([*SEARCH, "space.widthmult=1"], "did you mean width_mult?"),
     "wrong type": ([*SEARCH, "space.width_mult=wide"], "must be float, but got 'wide'"),
+    "wrong inner type": ([*SEARCH, "evaluator.training.lr=fast"], "lr of Schedule must be float"),
     "budget 0": ([*SEARCH, "budget=0"], "budget must be a whole number of at least 1"),
     "budget -1": ([*SEARCH, "budget=-1"], "budget must be a whole number of at least 1"),
     "budget ten": ([*SEARCH, "budget=ten"], "budget must be a whole number of at least 1"),
