@@ -56,10 +56,10 @@ class Linas(Strategy):
         first: int = 8,
         batch: int = 3,
         growth: float = 0.06,
-        evaluations: int = 3000,
+        evaluations: int = 1000,
         optimism: float = 0.5,
         described: bool = True,
-        polish: int = 3,
+        polish: int = 10,
         spread: bool = True,
         selection: str = "hypervolume",
         warm_start: str | None = None,
@@ -140,20 +140,19 @@ class Linas(Strategy):
         rng: np.random.Generator,
     ) -> list[Architecture]:
         """The `size` most promising that are not measured; fewer if the search found fewer."""
+        measured = np.array(archs, np.int64)
+        done = {row.tobytes() for row in measured}
         if whole is None:
             seed = int(rng.integers(2**31))
             found = search_predicted(problem, self.inner, model, self.evaluations, seed)
             if self.polish:
-                measured = np.array(archs, np.int64)
-                known = {row.tobytes() for row in measured}
-                new = [row.tobytes() not in known for row in found[0]]
+                new = [row.tobytes() not in done for row in found[0]]
                 start = np.concatenate([measured, found[0][new]])
                 told = np.concatenate([model(measured), found[1][new]])
                 found = polish(problem, model, start, told, self.polish, WIDTH, rng)
         else:
             found = whole, model(whole)
-        done = set(archs)
-        fresh = np.array([tuple(row) not in done for row in found[0].tolist()], bool)
+        fresh = np.array([row.tobytes() not in done for row in found[0]], bool)
         candidates, predicted = found[0][fresh], found[1][fresh]
         if not len(candidates):
             return []

@@ -49,10 +49,12 @@ def polish(
     biobjective traveling salesman problem" (2004).
     """
     seen = {row.tobytes() for row in archs}
+    found, told = [archs], [values]
     expanded: set[bytes] = set()
     for _ in range(rounds):
         front = pareto.nondominated(problem.losses(values), problem.violation(values))
-        new = [i for i in np.flatnonzero(front) if archs[i].tobytes() not in expanded]
+        archs, values = archs[front], values[front]
+        new = [i for i, row in enumerate(archs) if row.tobytes() not in expanded]
         if not new:
             break
         some = np.sort(rng.permutation(new)[:width])
@@ -61,20 +63,23 @@ def polish(
         near = near[[row.tobytes() not in seen for row in near]]
         if len(near):
             seen.update(row.tobytes() for row in near)
+            found.append(near)
+            told.append(predict(near))
             archs = np.concatenate([archs, near])
-            values = np.concatenate([values, predict(near)])
-    return archs, values
+            values = np.concatenate([values, told[-1]])
+    return np.concatenate(found), np.concatenate(told)
 
 
 def changes(space: SearchSpace, archs: IntArray) -> IntArray:
     """Every distinct valid architecture that one change of one active variable makes of one of
     `archs`, shape (k, v)."""
-    active = space.active(archs)
-    edits = [archs[:0]]
-    for j, variable in enumerate(space.variables):
-        for option in range(len(variable.options)):
-            edited = archs[active[:, j] & (archs[:, j] != option)].copy()
-            edited[:, j] = option
-            edits.append(edited)
-    every = np.concatenate(edits)
-    return np.unique(space.canonical(every[space.is_valid(every)]), axis=0)
+    counts = [len(v.options) for v in space.variables]
+    place = np.repeat(np.arange(len(counts)), counts)
+    option = np.concatenate([np.arange(count) for count in counts])
+    changed = space.active(archs)[:, place] & (archs[:, place] != option)
+    who, what = np.nonzero(changed)
+    edits = archs[who]
+    edits[np.arange(len(edits)), place[what]] = option[what]
+    edits = space.canonical(edits[space.is_valid(edits)])
+    distinct = {row.tobytes(): i for i, row in enumerate(edits)}
+    return edits[list(distinct.values())]

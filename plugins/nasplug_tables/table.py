@@ -8,6 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+import numpy as np
+
 from nasplug import Evaluator, Failure, Measurement, Metric, NasplugError, SearchSpace, unknown
 from nasplug.types import Architecture, Direction, Outcome
 
@@ -148,17 +150,20 @@ class Table(Evaluator):
             self._read(number, cells)
             for number, cells in enumerate(self._frame[keys].to_dict("records"), start=2)
         ]
-        values = self._frame[names].assign(_arch=archs)
-        twice = values["_arch"].duplicated()
-        if self.duplicates == "error" and twice.any():
-            first = archs[int(twice.to_numpy().argmax())]
+        distinct = dict.fromkeys(archs)
+        places = {arch: place for place, arch in enumerate(distinct)}
+        if self.duplicates == "error" and len(distinct) < len(archs):
+            again = next(a for n, a in enumerate(archs) if a in archs[:n])
             raise NasplugError(
-                f"{self.path} must have one row an architecture, but {int(twice.sum())} rows repeat "
-                f"one, the first {self.space.config(first)}; take evaluator.duplicates=first or mean"
+                f"{self.path} must have one row an architecture, but "
+                f"{len(archs) - len(distinct)} rows repeat one, the first "
+                f"{self.space.config(again)}; take evaluator.duplicates=first or mean"
             )
-        groups = values.groupby("_arch", sort=False)
-        table = groups.first() if self.duplicates == "first" else groups.mean()
-        return {arch: row for arch, row in zip(table.index, table.to_dict("records"), strict=True)}
+        groups = self._frame[names].groupby(np.array([places[arch] for arch in archs]))
+        table = (groups.first() if self.duplicates == "first" else groups.mean()).to_numpy(float)
+        return {
+            a: dict(zip(names, row, strict=True)) for a, row in zip(distinct, table, strict=True)
+        }
 
     def _read(self, number: int, cells: Mapping[Any, Any]) -> Architecture:
         """The architecture of the line `number` of the file."""

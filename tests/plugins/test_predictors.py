@@ -78,7 +78,9 @@ def test_gp_is_a_gaussian_process(data):
     new = rng.normal(size=(9, 8))
     mine = GaussianProcess().fit(x, y)
     linear, smooth, length, noise = np.exp(mine._shares)
-    kernel = ConstantKernel(linear) * DotProduct(0.0, "fixed") + ConstantKernel(smooth) * RBF(length)
+    kernel = ConstantKernel(linear) * DotProduct(0.0, "fixed") + ConstantKernel(smooth) * RBF(
+        length
+    )
     theirs = GaussianProcessRegressor(kernel, alpha=noise + 1e-6, optimizer=None)
     theirs.fit(mine._scaled(x), (y - y.mean()) / y.std())
     mean, std = theirs.predict(mine._scaled(new), return_std=True)
