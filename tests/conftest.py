@@ -1,6 +1,9 @@
 """What all tests share."""
 
+import os
 from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: small sums, and several processes
 
 import pytest
 
@@ -11,5 +14,5 @@ DATA = Path(__file__).parents[2] / "shared" / "data"
 def shared_data() -> Path:
     """Real data and known answers, kept beside the checkout."""
     if not DATA.is_dir():
-        pytest.skip(f"the reference data are not beside the checkout ({DATA.name} of shared)")
+        pytest.skip("the reference data, ../shared/data, are not beside the checkout")
     return DATA

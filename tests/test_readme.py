@@ -13,7 +13,18 @@ ACME = ROOT / "examples" / "third_party"
 
 
 def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+    """The fenced blocks of a language, "" for none."""
+    found, current, kind = [], None, ""
+    for line in README.splitlines(keepends=True):
+        if not line.startswith("```"):
+            if current is not None:
+                current.append(line)
+        elif current is None:
+            current, kind = [], line[3:].strip()
+        else:
+            found.append((kind, "".join(current)))
+            current = None
+    return [text for kind, text in found if kind == language]
 
 
 def test_the_three_files_are_shown_whole():
