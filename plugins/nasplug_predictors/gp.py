@@ -55,9 +55,8 @@ class GaussianProcess:
         self._X, z = self._scaled(X), self._scale.apply(y)
         some = np.unique(np.linspace(0, len(X) - 1, min(self.rows, len(X))).astype(int))
         self._shares = self._likeliest(self._X[some], z[some])
-        kernel = self._kernel(self._X, self._X)
-        kernel[np.diag_indices(len(X))] += np.exp(self._shares[3]) + JITTER
-        self._root = cholesky(kernel, lower=True)
+        noise = float(np.exp(self._shares[3])) + JITTER
+        self._root = _root(self._kernel(self._X, self._X), noise)
         self._weights: FloatArray = cho_solve((self._root, True), z)
         return self
 
@@ -106,7 +105,23 @@ class GaussianProcess:
             return value + 0.5 * float(doubt @ doubt), np.array(slope) + doubt / DOUBT
 
         found = minimize(
-            loss, EXPECTED, jac=True, method="L-BFGS-B", options={"maxiter": self.iterations}
+            loss,
+            EXPECTED,
+            jac=True,
+            method="L-BFGS-B",
+            bounds=np.column_stack([EXPECTED - 6 * DOUBT, EXPECTED + 6 * DOUBT]),
+            options={"maxiter": self.iterations},
         )
         shares: FloatArray = found.x
         return shares
+
+
+def _root(kernel: FloatArray, noise: float) -> FloatArray:
+    """The lower Cholesky factor of `kernel` + `noise` on its diagonal, shape (n, n); with ten times
+    the noise for as long as rounding leaves it indefinite."""
+    eye = np.eye(len(kernel))
+    while True:
+        try:
+            return np.asarray(cholesky(kernel + noise * eye, lower=True), float)
+        except LinAlgError:
+            noise *= 10.0

@@ -89,6 +89,15 @@ def test_gp_is_a_gaussian_process(data):
     np.testing.assert_allclose(got_std, std * y.std(), rtol=1e-4)
 
 
+@pytest.mark.parametrize("size", [1e-9, 1.0, 1e9])
+def test_gp_survives_any_scale_and_repeated_rows(data, size):
+    x, y, _ = data
+    x, y = size * np.repeat(x, 3, axis=0), np.repeat(y, 3) / size
+    mean, std = GaussianProcess().fit(x, y).predict(x, return_std=True)
+    assert np.isfinite(std).all()
+    assert np.corrcoef(mean, y)[0, 1] > 0.95
+
+
 def test_gp_knows_where_it_knows_nothing(data):
     x, y, _ = data
     fitted = GaussianProcess().fit(x, y)
