@@ -153,6 +153,9 @@ def start(folder, *arguments, limit=None):
     def restrain():
         import resource
 
+        signal.signal(
+            signal.SIGINT, signal.default_int_handler
+        )  # a shell's background job ignores it
         if limit:
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
@@ -168,11 +171,14 @@ def test_ctrl_c_says_what_is_saved_and_how_to_go_on(tmp_path):
     process = start(tmp_path, *command, "objectives=[latency,macs]", "budget=500", "run=runs/a")
     journal = tmp_path / "runs" / "a" / "journal.log"
     deadline = time.monotonic() + 90
-    while not (journal.exists() and journal.read_bytes().count(b'"op_code":4') >= 3):
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    try:
+        while not (journal.exists() and journal.read_bytes().count(b'"op_code":4') >= 3):
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert err.splitlines()[-1].startswith("nasplug: stopped. What was measured is safe in runs/a")
     assert "run the same command again" in err and "Traceback" not in err
