@@ -9,6 +9,7 @@ import numpy as np
 
 from nasplug import Problem, SearchSpace, Strategy, pareto
 from nasplug.types import Archs, FloatArray, IntArray
+from nasplug_strategies.ranking import standing
 
 Predict = Callable[[Archs], FloatArray]
 """Architectures to values of shape (n, len(problem.metrics))."""
@@ -45,15 +46,15 @@ def polish(
     """`archs` (n, v) and `values` (n, metrics), with what a Pareto local search adds to them.
 
     In each of `rounds`, every single change of up to `width` members of the predicted front, drawn
-    at random, is predicted. Paquete, Chiarandini, Stützle, "Pareto local optimum sets in the
-    biobjective traveling salesman problem" (2004).
+    at random, is predicted; where the front is smaller, of the `width` best. Paquete, Chiarandini,
+    Stützle, "Pareto local optimum sets in the biobjective traveling salesman problem" (2004).
     """
     seen = {row.tobytes() for row in archs}
     found, told = [archs], [values]
     expanded: set[bytes] = set()
     for _ in range(rounds):
-        front = pareto.nondominated(problem.losses(values), problem.violation(values))
-        archs, values = archs[front], values[front]
+        best = _best(problem, values, width)
+        archs, values = archs[best], values[best]
         new = [i for i, row in enumerate(archs) if row.tobytes() not in expanded]
         if not new:
             break
@@ -68,6 +69,14 @@ def polish(
             archs = np.concatenate([archs, near])
             values = np.concatenate([values, told[-1]])
     return np.concatenate(found), np.concatenate(told)
+
+
+def _best(problem: Problem, values: FloatArray, least: int) -> IntArray:
+    """Rows of the front, or the `least` best where it has fewer: with one objective it has one, and
+    none where no constraint is kept."""
+    losses, violation = problem.losses(values), problem.violation(values)
+    front: IntArray = np.flatnonzero(pareto.nondominated(losses, violation))
+    return front if len(front) >= least else standing(losses, violation)[:least]
 
 
 def changes(space: SearchSpace, archs: IntArray) -> IntArray:
