@@ -47,7 +47,7 @@ class Given(Task):
         return functional.cross_entropy(outputs, batch[-1])
 
     def quality(self, model):
-        raise NotImplementedError
+        raise AssertionError("nothing is validated here")
 
 
 def score(proxy, model, *batches, shape=None, seed=0, samples=8):

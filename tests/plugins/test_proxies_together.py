@@ -68,7 +68,7 @@ class Stripes(Task):
         return functional.cross_entropy(outputs, batch[-1])
 
     def quality(self, model):
-        raise NotImplementedError
+        raise AssertionError("nothing is validated here")
 
 
 class Tokens(SearchSpace):
