@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from nasplug.modes.export import load as load
     from nasplug.modes.search import search as search
     from nasplug.predictor import Predictor as Predictor
+    from nasplug.proxy import Aggregator as Aggregator
     from nasplug.proxy import ZeroCostProxy as ZeroCostProxy
     from nasplug.run import Run as Run
     from nasplug.seeding import seeded as seeded
     from nasplug.space import SearchSpace as SearchSpace
+    from nasplug.strategy import Preference as Preference
     from nasplug.strategy import Problem as Problem
     from nasplug.strategy import Strategy as Strategy
     from nasplug.supernet import SuperNetwork as SuperNetwork
@@ -46,11 +48,11 @@ _HOME = {
     "modes.search": ("search",),
     "predictor": ("Predictor",),
     "display": ("progress",),
-    "proxy": ("ZeroCostProxy",),
+    "proxy": ("Aggregator", "ZeroCostProxy"),
     "run": ("Run",),
     "seeding": ("seeded",),
     "space": ("SearchSpace",),
-    "strategy": ("Problem", "Strategy"),
+    "strategy": ("Preference", "Problem", "Strategy"),
     "supernet": ("SuperNetwork",),
     "task": ("Task",),
     "types": (

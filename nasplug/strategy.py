@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -18,6 +18,17 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Preference:
+    """A cheap guess of which architectures are worth measuring, such as a zero-cost proxy."""
+
+    score: Callable[[Archs], FloatArray]
+    """Scores of n architectures, shape (n,), higher is better; NaN where there is none."""
+
+    candidates: int = 10
+    """How many are scored for one that is measured."""
+
+
+@dataclass(frozen=True)
 class Problem:
     """What a strategy must know. Values travel as float arrays of shape (n, len(metrics)): a column
     a metric in its own unit, a row of NaN for an architecture that could not be measured."""
@@ -29,6 +40,14 @@ class Problem:
     seed: int = 0
     computed: tuple[str, ...] = ()
     """Metrics that `space.costs` gives exactly, as measured: computed, never predicted."""
+
+    first: tuple[Architecture, ...] = ()
+    """Architectures to measure before all others, the most promising first: a strategy takes as
+    many as its first population has room for."""
+
+    prefer: Preference | None = None
+    """Where there is one, a strategy that draws what it proposes draws `prefer.candidates` for each
+    proposal, and takes the best-scored."""
 
     @cached_property
     def metrics(self) -> tuple[str, ...]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from nasplug.errors import NasplugError
 from nasplug.types import Architecture
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
 
@@ -41,3 +44,16 @@ class SuperNetwork(ABC):
         stay in front (Cai et al. 2020).
         """
         return None
+
+    def mix(self, weights: Sequence[torch.Tensor]) -> None:
+        """From now on, forward computes a mixture of all sub-networks, until `activate`.
+
+        `weights` holds a tensor for every design variable, shape (options,): how much each option's
+        output counts, with its gradient. Options of weight 0 need not be computed; weights of a
+        single 1 a variable give the sub-network that `activate` would. An error that names the
+        variable where a choice cannot be mixed (Liu et al., "DARTS", ICLR 2019, equation 2).
+        """
+        raise NasplugError(
+            f"{type(self).__name__} cannot be relaxed, as one-shot strategies by gradient need; search "
+            "it otherwise, e.g. +strategy=linas or +strategy=spos"
+        )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nasplug.errors import NasplugError
 from nasplug.seeding import seeded
 from nasplug.space import SearchSpace
 from nasplug.types import Architecture
@@ -130,3 +131,21 @@ class SuperNetworkContract:
             expected = network(*inputs)
             network.sort_channels()
             assert self.close(network(*inputs), expected)
+
+    def test_a_mixture_of_one_option_each_is_that_sub_network(self, space: SearchSpace) -> None:
+        import torch
+
+        network, inputs = self.make(space), space.example_inputs(2)
+        counts = [len(v.options) for v in space.variables]
+        for arch in self.archs(space):
+            network.activate(arch)
+            with torch.no_grad():
+                expected = network(*inputs)
+            weights = [torch.eye(n)[i].requires_grad_() for n, i in zip(counts, arch, strict=True)]
+            try:
+                network.mix(weights)
+            except NasplugError:
+                return  # it has no relaxation, and says so
+            assert self.close(network(*inputs), expected)
+            network.activate(arch)
+            assert torch.equal(network(*inputs), expected)

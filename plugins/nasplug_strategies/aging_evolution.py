@@ -48,7 +48,7 @@ class AgingEvolution(Strategy):
 
     def setup(self, problem: Problem) -> None:
         """Start anew."""
-        self._rounds = Rounds(self._search(problem, opening(problem, self.warm_start)))
+        self._rounds = Rounds(self._search(problem, opening(problem, self.warm_start, self.pool)))
 
     def ask(self, n: int) -> Sequence[Architecture]:
         """What is left of the first pool, then of the batch of children, at most `n`."""

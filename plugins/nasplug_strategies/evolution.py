@@ -85,7 +85,9 @@ class Evolution(Strategy):
     def setup(self, problem: Problem) -> None:
         """Start anew; an error if the algorithm cannot do so many objectives, or constraints."""
         check(self.algorithm, problem)
-        self._rounds = Rounds(self._search(problem, opening(problem, self.warm_start)))
+        self._rounds = Rounds(
+            self._search(problem, opening(problem, self.warm_start, self.population))
+        )
 
     def ask(self, n: int) -> Sequence[Architecture]:
         """What is left of the generation, at most `n`."""

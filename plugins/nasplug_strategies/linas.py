@@ -96,7 +96,7 @@ class Linas(Strategy):
                     f"predictors must name metrics that are predicted, but {name} is computed"
                 )
         self.inner.setup(problem)
-        self._rounds = Rounds(self._search(problem, opening(problem, self.warm_start)))
+        self._rounds = Rounds(self._search(problem, opening(problem, self.warm_start, self.first)))
 
     def ask(self, n: int) -> Sequence[Architecture]:
         """What is left of the batch, at most `n`."""

@@ -19,7 +19,7 @@ def search_predicted(
     problem: Problem, inner: Strategy, predict: Predict, evaluations: int, seed: int
 ) -> tuple[IntArray, FloatArray]:
     """Everything that `inner` asks for in `evaluations` predictions, and their values."""
-    inner.setup(replace(problem, seed=seed))
+    inner.setup(replace(problem, seed=seed, first=(), prefer=None))
     archs = [np.empty((0, len(problem.space.variables)), np.int64)]
     values = [np.empty((0, len(problem.metrics)))]
     left = evaluations

@@ -57,7 +57,9 @@ class LinasPaper(Strategy):
     def setup(self, problem: Problem) -> None:
         """Start anew; an error if the inner search cannot solve such a problem."""
         self.inner.setup(problem)
-        self._rounds = Rounds(self._search(problem, opening(problem, self.warm_start)))
+        self._rounds = Rounds(
+            self._search(problem, opening(problem, self.warm_start, self.population))
+        )
 
     def ask(self, n: int) -> Sequence[Architecture]:
         """What is left of the population, at most `n`."""

@@ -41,7 +41,7 @@ class LocalSearch(Strategy):
 
     def setup(self, problem: Problem) -> None:
         """Start anew."""
-        self._rounds = Rounds(self._search(problem, opening(problem, self.warm_start)))
+        self._rounds = Rounds(self._search(problem, opening(problem, self.warm_start, self.starts)))
 
     def ask(self, n: int) -> Sequence[Architecture]:
         """What is left of the starts, or of the batch of neighbours, at most `n`."""

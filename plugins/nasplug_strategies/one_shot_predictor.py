@@ -55,7 +55,9 @@ class OneShotPredictor(Strategy):
     def setup(self, problem: Problem) -> None:
         """Start anew; an error if the inner search cannot solve such a problem."""
         self.search.setup(problem)
-        self._rounds = Rounds(self._search(problem, opening(problem, self.warm_start)))
+        self._rounds = Rounds(
+            self._search(problem, opening(problem, self.warm_start, self.samples))
+        )
 
     def ask(self, n: int) -> Sequence[Architecture]:
         """What is left of the sample, then of the best predicted, at most `n`."""
@@ -84,7 +86,8 @@ class OneShotPredictor(Strategy):
     def _search_on(self, surrogate: _Surrogate, rng: np.random.Generator) -> list[Architecture]:
         """Everything that the inner search saw, from the best predicted down."""
         problem = surrogate.problem
-        self.search.setup(replace(problem, seed=int(rng.integers(2**31))))
+        seed = int(rng.integers(2**31))
+        self.search.setup(replace(problem, seed=seed, first=(), prefer=None))
         archs: list[Architecture] = []
         rows = []
         while len(archs) < self.evaluations:

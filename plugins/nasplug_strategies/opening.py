@@ -12,14 +12,19 @@ from nasplug import NasplugError, Problem, SearchSpace
 from nasplug.types import Architecture
 
 
-def opening(problem: Problem, warm_start: str | None) -> list[Architecture]:
+def opening(
+    problem: Problem, warm_start: str | None, most: int | None = None
+) -> list[Architecture]:
     """The architectures to measure before all others, best guess first, none twice.
 
     `warm_start` is the folder of another run (its front is taken) or one of its CSV files (all of
     `runs/OTHER/results.csv`). They are measured again, for this problem's objectives (Appendix E of
-    the DyNAS-T paper: the front of a search for MACs warms a search for latency).
+    the DyNAS-T paper: the front of a search for MACs warms a search for latency). `problem.first`
+    follows, until there are `most` in all.
     """
-    return [] if warm_start is None else _read(Path(warm_start), problem.space)
+    found = [] if warm_start is None else _read(Path(warm_start), problem.space)
+    room = None if most is None else max(most - len(found), 0)
+    return found + [arch for arch in problem.first if arch not in found][:room]
 
 
 def fill_up(

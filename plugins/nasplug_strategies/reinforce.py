@@ -61,7 +61,7 @@ class Reinforce(Strategy):
 
     def setup(self, problem: Problem) -> None:
         """Start anew."""
-        self._rounds = Rounds(self._search(problem, opening(problem, self.warm_start)))
+        self._rounds = Rounds(self._search(problem, opening(problem, self.warm_start, self.batch)))
 
     def ask(self, n: int) -> Sequence[Architecture]:
         """What is left of the batch, at most `n`."""
