@@ -24,6 +24,7 @@ from nasplug.hub import (
     config_dir,
     connect_hydra,
     groups,
+    named,
     one_line,
     open_keys,
 )
@@ -45,7 +46,7 @@ def check(arguments: list[str]) -> None:
     for override in OverridesParser.create().parse_overrides(open_keys(words)):
         group = override.key_or_group.split("@")[0]
         if (top := group.split(".")[0].split("/")[0]) not in keys:
-            raise unknown("key", top, set(keys) - {"defaults", "choices", "job"})
+            raise unknown("key", top, set(keys) - {"defaults", "choices", "named", "job"})
         if group in groups():
             for value in _values(override):
                 if isinstance(value, str) and value not in choices(group):
@@ -101,6 +102,7 @@ def run(cfg: DictConfig) -> Any:
                 names = ", ".join(choices(part))
                 raise NasplugError(f"choose a {part}: +{part}=NAME, one of {names}")
         cfg.choices = dict(HydraConfig.get().runtime.choices)
+        cfg.named = named(HydraConfig.get().overrides.task)
         cfg.job = HydraConfig.get().runtime.output_dir if _multirun() else None
         get_method(cfg.mode["_target_"])(cfg)
     except NasplugError as error:

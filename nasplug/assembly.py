@@ -23,6 +23,9 @@ from nasplug.types import Constraint, Failure, Measurement, Objective, Outcome, 
 CHAIN = ("evaluator", "costs", "proxies")
 """The keys of the configuration that make the chain of evaluators, first things first."""
 
+WRAPPERS = ("move", "warmup")
+"""The keys of what is put around a strategy, from the inside out, where its `proxy` is named."""
+
 
 @dataclass(frozen=True)
 class Measuring:
@@ -54,7 +57,7 @@ def assemble(cfg: Any) -> Parts:
 
     plain: Any = OmegaConf.to_container(cfg, resolve=True)
     nodes, measuring = _measuring(plain)
-    strategy, executor = build(plain["strategy"]), build(plain["executor"])
+    strategy, executor = _strategy(plain, measuring), build(plain["executor"])
     metrics = measuring.evaluator.metrics
     objectives = plain["objectives"] or [next(iter(metrics)), "macs"]
     if isinstance(objectives, str):
@@ -63,6 +66,7 @@ def assemble(cfg: Any) -> Parts:
         "choices": plain["choices"],
         **nodes,
         "strategy": plain["strategy"],
+        **{key: plain[key] for key in WRAPPERS if plain.get(key, {}).get("proxy")},
         "objectives": objectives,
         "constraints": plain["constraints"],
         "also": plain["also"],
@@ -85,6 +89,16 @@ def assemble(cfg: Any) -> Parts:
     )
 
 
+def _strategy(plain: dict[str, Any], measuring: Measuring) -> Strategy:
+    """The strategy, in the wrappers that are asked for."""
+    strategy: Strategy = build(plain["strategy"])
+    proxies = measuring.evaluator.evaluators[CHAIN.index("proxies")]
+    for key in WRAPPERS:
+        if plain.get(key, {}).get("proxy"):
+            strategy = build(plain[key], strategy=strategy, proxies=proxies)
+    return strategy
+
+
 def measuring(cfg: Any) -> Measuring:
     """Build the space, the task and the evaluators of `cfg`, without a strategy."""
     from omegaconf import OmegaConf
@@ -95,7 +109,7 @@ def measuring(cfg: Any) -> Measuring:
 def _measuring(plain: Any) -> tuple[dict[str, Any], Measuring]:
     space_node, task_node = dict(plain["space"]), plain["task"]
     task = None
-    if accepts(plain["evaluator"], task=None):
+    if accepts(plain["evaluator"], task=None) or "task" in plain["named"]:
         task = build(task_node)
         for name, value in task.dims.items():
             if name in space_node and space_node[name] is None:

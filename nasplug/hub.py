@@ -144,6 +144,12 @@ def open_keys(overrides: Iterable[str]) -> list[str]:
     return [f"++{o}" if o.startswith(("constraints.", "under.")) else o for o in overrides]
 
 
+def named(overrides: Iterable[str]) -> list[str]:
+    """The top-level keys that overrides name: ["task"] of ["task=digits", "task.size=24"]."""
+    keys = (override.split("=")[0].lstrip("+~") for override in overrides)
+    return sorted({key.split("@")[0].split(".")[0] for key in keys})
+
+
 def one_line(error: Exception) -> str:
     """What Hydra says, without the folders where it looked and its own settings."""
     text = str(error).split("Config search path")[0].split(", set env var")[0]
@@ -160,9 +166,12 @@ def compose(*overrides: str) -> Any:
     connect_hydra()
     try:
         if GlobalHydra.instance().is_initialized():
-            return hydra.compose("config", open_keys(overrides))
-        with hydra.initialize_config_dir(config_dir(), version_base="1.3"):
-            return hydra.compose("config", open_keys(overrides))
+            cfg = hydra.compose("config", open_keys(overrides))
+        else:
+            with hydra.initialize_config_dir(config_dir(), version_base="1.3"):
+                cfg = hydra.compose("config", open_keys(overrides))
+        cfg.named = named(overrides)
+        return cfg
     except (HydraException, OmegaConfBaseException) as error:
         raise NasplugError(one_line(error)) from error
 

@@ -1,0 +1,1 @@
+"""Spaces declared with nni: LayerChoice, InputChoice, Repeat, Cell; and its hub."""
