@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from nasplug_tables.nasbench201 import NasBench201
+from nasplug_tables.nasbench_macro import NasBenchMacro
 from nasplug_tables.table import Table
 
 from nasplug import Failure, NasplugError
@@ -90,6 +91,81 @@ def test_directions_and_rows_can_be_said(path):
     assert table.evaluate(ARCHS[:1], ["top1"])[0].values["top1"] == -1
 
 
+def test_words_in_a_name_say_which_way(path):
+    frame = rows().assign(architecture=[json.dumps(a) for a in ARCHS])
+    names = {"latency": "edgegpu_latency_ms", "top1": "glossy"}
+    table = written(frame.rename(columns=names), path)
+    assert {n: m.direction for n, m in table.metrics.items()} == {
+        "glossy": "maximize",
+        "edgegpu_latency_ms": "minimize",
+    }
+
+
+def test_a_notation_of_digits_keeps_its_zeros(tmp_path):
+    space = NasBenchMacro()
+    pd.DataFrame({"arch": ["01200000"], "acc": [1.5]}).to_csv(tmp_path / "t.csv", index=False)
+    pd.DataFrame({"net": ["01200000"], "acc": [1.5]}).to_csv(tmp_path / "u.csv", index=False)
+    for table in (
+        Table(space, str(tmp_path / "t.csv")),
+        Table(space, str(tmp_path / "u.csv"), key="net"),
+    ):
+        assert table.evaluate([space.parse("01200000")], ["acc"])[0].values == {"acc": 1.5}
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "data"])
+def test_reads_parquet(suffix, tmp_path):
+    pytest.importorskip("pyarrow")
+    path = tmp_path / f"table.{suffix}"
+    rows().assign(architecture=[json.dumps(a) for a in ARCHS]).to_parquet(path)
+    table = Table(SPACE, str(path), format="parquet" if suffix == "data" else None)
+    assert list(table.metrics) == ["top1", "latency"]
+    assert table.evaluate([ARCHS[3]], ["top1"])[0].values["top1"] == 3
+
+
+def test_files_are_joined_by_architecture(tmp_path):
+    archs = [json.dumps(a) for a in ARCHS]
+    frame = rows().assign(architecture=archs)
+    paths = [str(tmp_path / name) for name in ("accuracy.csv", "latency.csv")]
+    frame[["architecture", "top1"]][::-1].to_csv(paths[0], index=False)
+    frame[["latency", "architecture"]][1:].to_csv(paths[1], index=False)
+    table = Table(SPACE, paths)
+    assert list(table.metrics) == ["top1", "latency"]
+    half, whole = table.evaluate(ARCHS[:2], ["top1", "latency"])
+    assert isinstance(half, Failure) and "has no latency for" in half.error
+    assert whole.values == {"top1": 1.0, "latency": 99.0}
+    with pytest.raises(NasplugError, match=r"one file alone, but top1 is in .*accuracy\.csv"):
+        frame.to_csv(paths[1], index=False)
+        _ = Table(SPACE, paths).metrics
+
+
+def test_values_outside_limits_are_not_measured(path):
+    frame = rows().assign(architecture=[json.dumps(a) for a in ARCHS])
+    table = written(frame, path, limits={"top1": {"min": 1, "max": 2}})
+    below, low, high, above = table.evaluate(ARCHS[:4], ["top1"])
+    assert "outside its limits, 0.0" in below.error and "outside its limits, 3.0" in above.error
+    assert (low.values["top1"], high.values["top1"]) == (1.0, 2.0)
+    with pytest.raises(NasplugError, match="min, max or both"):
+        written(frame, path, limits={"top1": {"least": 1}})
+    with pytest.raises(NasplugError, match="did you mean top1"):
+        _ = written(frame, path, limits={"top": {"min": 1}}).metrics
+
+
+def test_missing_may_stop_the_run(path):
+    frame = rows().assign(architecture=[json.dumps(a) for a in ARCHS])
+    table = written(frame[1:], path, missing="error")
+    assert table.evaluate(ARCHS[1:3], ["top1"])[0].values["top1"] == 1
+    with pytest.raises(NasplugError, match=r"has no row for.*missing=fail goes on"):
+        table.evaluate(ARCHS[:3], ["top1"])
+    with pytest.raises(NasplugError, match="did you mean fail"):
+        written(frame, path, missing="fails")
+
+
+def test_an_empty_table_has_no_rows(path):
+    frame = rows().assign(architecture=[json.dumps(a) for a in ARCHS])[:0]
+    table = written(frame, path)
+    assert table.metrics == {}
+
+
 def test_what_is_missing_is_a_failure(path):
     frame = rows().assign(architecture=[json.dumps(a) for a in ARCHS])
     frame.loc[1, "top1"] = np.nan
@@ -100,16 +176,37 @@ def test_what_is_missing_is_a_failure(path):
     assert there.values == {"top1": 2.0}
 
 
-def test_duplicates_are_an_error_unless_said_otherwise(path):
+def test_rows_that_differ_are_an_error_unless_said_otherwise(path):
     frame = rows().assign(architecture=[json.dumps(a) for a in ARCHS])
     twice = pd.concat([frame, frame.assign(top1=100.0)])
     with pytest.raises(NasplugError, match=f"{len(ARCHS)} rows repeat one.*duplicates=first"):
         written(twice, path).evaluate(ARCHS[:1], ["top1"])
+    equal = pd.concat([frame, frame]).assign(latency=np.nan)
+    assert written(equal, path).evaluate([ARCHS[2]], ["top1"])[0].values["top1"] == 2.0
+    twice.to_csv(path, index=False)
     for how, value in (("first", 2.0), ("mean", 51.0)):
         table = written(twice, path, duplicates=how)
         assert table.evaluate([ARCHS[2]], ["top1"])[0].values["top1"] == value
     with pytest.raises(NasplugError, match="did you mean mean"):
         written(twice, path, duplicates="means")
+
+
+def test_lines_are_those_of_the_file(path):
+    """Also where only some rows count."""
+    frame = rows().assign(architecture=[json.dumps(a) for a in ARCHS], task=["one", "two"] * 3)
+    frame.loc[3, "architecture"] = "[9]"
+    with pytest.raises(NasplugError, match="line 5: "):
+        written(frame, path, where={"task": "two"}).evaluate(ARCHS[:1], ["top1"])
+    frame.loc[3, "architecture"] = frame.loc[1, "architecture"]
+    with pytest.raises(NasplugError, match="the first of them line 5, of line 3"):
+        written(frame, path, where={"task": "two"}).evaluate(ARCHS[:1], ["top1"])
+
+
+def test_a_spaces_own_notation_is_asked_for(path):
+    frame = pd.DataFrame({"arch": ["|none~0|"], "valid": [1.0]})
+    frame.to_csv(path, index=False)
+    with pytest.raises(NasplugError, match="line 2: a cell must be written like"):
+        Table(NasBench201(), str(path)).evaluate([(0,) * 6], ["valid"])
 
 
 @pytest.mark.parametrize(
@@ -142,6 +239,13 @@ def test_wrong_columns_and_files_are_one_line(path, tmp_path):
             _ = written(frame, path, **knobs).metrics
     with pytest.raises(NasplugError, match=r"evaluator\.path must be"):
         _ = Table(SPACE, str(tmp_path / "none.csv")).metrics
+    with pytest.raises(NasplugError, match="unknown format of a table 'cvs'; did you mean csv"):
+        _ = written(frame, path, format="cvs").metrics
+    for form, content in (("parquet", b"PAR"), ("csv", b'"'), ("csv", b"\xff\xfe\x00")):
+        (tmp_path / "broken").write_bytes(content)
+        with pytest.raises(NasplugError, match="cannot be read") as error:
+            _ = Table(SPACE, str(tmp_path / "broken"), format=form).metrics
+        assert "\n" not in str(error.value)
     with pytest.raises(NasplugError, match=r"evaluator\.key=COLUMN"):
         _ = written(rows(), path).metrics
     assert Table(SPACE).metrics == {}

@@ -1,0 +1,136 @@
+"""From a data frame of measurements to the rows of a space's architectures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from nasplug import NasplugError, SearchSpace, unknown
+from nasplug.types import Architecture, FloatArray, IntArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+KEYS = ("architecture", "config", "arch")
+"""Columns that may hold the architecture, the first found counts."""
+
+Rows = Mapping[Architecture, Mapping[str, float]]
+
+
+@runtime_checkable
+class Written(Protocol):
+    """A space whose architectures have a published notation."""
+
+    def parse(self, text: str) -> Architecture:
+        """The architecture that `text` writes; NasplugError where it writes none."""
+
+    def format(self, arch: Architecture) -> str:
+        """How the architecture is published."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the rows of one file are read.
+
+    name: of the file, for errors.  key: the column of the architecture, None to look for it.
+    duplicates: error, first or mean.
+    """
+
+    space: SearchSpace
+    name: str
+    key: str | None
+    duplicates: str
+
+    def metrics(self, frame: pd.DataFrame) -> list[str]:
+        """The columns of numbers that say nothing about which architecture a row is."""
+        keys = self._keys(frame)
+        return [
+            str(name)
+            for name in frame.select_dtypes("number").columns
+            if name not in keys and not str(name).startswith("Unnamed")
+        ]
+
+    def rows(self, frame: pd.DataFrame) -> Rows:
+        """Every architecture with its metrics, not a number where a cell is empty."""
+        names = self.metrics(frame)
+        cells = frame[self._keys(frame)].to_dict("records")
+        lines = (frame.index + 2).tolist()
+        archs = [self._read(line, record) for line, record in zip(lines, cells, strict=True)]
+        places: dict[Architecture, int] = {}
+        place = np.array([places.setdefault(arch, len(places)) for arch in archs])
+        if self.duplicates == "error":
+            self._agree(lines, place, frame[names].to_numpy(float))
+        groups = frame[names].groupby(place)
+        table = (groups.mean() if self.duplicates == "mean" else groups.first()).to_numpy(float)
+        return {a: dict(zip(names, row, strict=True)) for a, row in zip(places, table, strict=True)}
+
+    def _agree(self, lines: Sequence[int], place: IntArray, values: FloatArray) -> None:
+        """Raise where rows of one architecture differ; `place` numbers it, shape (n,)."""
+        _, first, group = np.unique(place, return_index=True, return_inverse=True)
+        before = values[first[group]]
+        same = (values == before) | (np.isnan(values) & np.isnan(before))
+        if len(odd := np.flatnonzero(~same.all(axis=1))):
+            raise NasplugError(
+                f"{self.name} must have one row an architecture, or equal ones, but {len(odd)} rows "
+                f"repeat one with other values, the first of them line {lines[odd[0]]}, of line "
+                f"{lines[first[group[odd[0]]]]}; take evaluator.duplicates=first or mean"
+            )
+
+    def _keys(self, frame: pd.DataFrame) -> list[str]:
+        """The columns that say which architecture a row is."""
+        columns = list(map(str, frame.columns))
+        if self.key is not None:
+            if self.key not in columns:
+                raise unknown(f"column of {self.name}", self.key, columns)
+            return [self.key]
+        for name in KEYS:
+            if name in columns:
+                return [name]
+        names = [v.name for v in self.space.variables]
+        if set(names) <= set(columns):
+            return names
+        raise NasplugError(
+            f"{self.name} must have a column {', '.join(KEYS)} or one a design variable "
+            f"({', '.join(names[:3])}, ..), but has {', '.join(columns)}; name it: "
+            "evaluator.key=COLUMN"
+        )
+
+    def _read(self, line: int, cells: Mapping[Any, Any]) -> Architecture:
+        try:
+            if len(cells) > 1:
+                return self.space.arch({str(k): v for k, v in cells.items()})
+            (text,) = map(str, cells.values())
+            return self._architecture(text)
+        except (NasplugError, ValueError) as error:
+            raise NasplugError(f"{self.name}, line {line}: {error}") from None
+
+    def _architecture(self, text: str) -> Architecture:
+        """Of a list of option indices, a configuration, or the space's own notation."""
+        value = json.loads(text) if text[:1] in ("[", "{") else None
+        indices = isinstance(value, list) and all(isinstance(i, int) for i in value)
+        names = {v.name for v in self.space.variables}
+        if isinstance(self.space, Written):
+            config = isinstance(value, dict) and set(value) <= names
+            if not indices and not config:
+                return self.space.parse(text)
+        if isinstance(value, dict):
+            return self.space.arch(value)
+        if value is None:
+            raise NasplugError(f"{text!r} is neither a JSON list nor a JSON object")
+        return self._indices(value)
+
+    def _indices(self, value: list[Any]) -> Architecture:
+        variables = self.space.variables
+        fits = len(value) == len(variables) and all(
+            isinstance(i, int) and 0 <= i < len(v.options)
+            for i, v in zip(value, variables, strict=True)
+        )
+        if not fits:
+            raise NasplugError(f"{value} must be {len(variables)} option indices")
+        if not (arch := self.space.valid([tuple(value)])):
+            raise NasplugError(f"{value} is not a valid architecture of this space")
+        return arch[0]
