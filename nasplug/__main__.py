@@ -41,7 +41,7 @@ def check(arguments: list[str]) -> None:
     words = [a for a in arguments if not a.startswith("-")]
     if not words:
         return
-    keys = [*OmegaConf.load(Path(config_dir()) / "config.yaml"), *groups(), "hydra"]
+    keys = [*_base_keys(), *groups(), "hydra"]
     chosen, settings = [], []
     for override in OverridesParser.create().parse_overrides(open_keys(words)):
         group = override.key_or_group.split("@")[0]
@@ -56,6 +56,13 @@ def check(arguments: list[str]) -> None:
         elif not (override.is_add() or override.is_force_add() or top == "hydra"):
             settings.append(str(override.key_or_group))
     _check_settings(settings, chosen)
+
+
+def _base_keys() -> list[str]:
+    """The top-level keys of config.yaml, and those under which its defaults put a choice."""
+    base = OmegaConf.load(Path(config_dir()) / "config.yaml")
+    entries = [key for entry in base.defaults if isinstance(entry, DictConfig) for key in entry]
+    return [*map(str, base), *(str(key).split("@")[1] for key in entries if "@" in str(key))]
 
 
 def _check_settings(settings: list[str], chosen: list[str]) -> None:

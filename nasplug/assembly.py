@@ -66,7 +66,7 @@ def assemble(cfg: Any) -> Parts:
         "choices": plain["choices"],
         **nodes,
         "strategy": plain["strategy"],
-        **{key: plain[key] for key in WRAPPERS if plain.get(key, {}).get("proxy")},
+        **{key: plain[key] for key in WRAPPERS if plain[key]["proxy"]},
         "objectives": objectives,
         "constraints": plain["constraints"],
         "also": plain["also"],
@@ -94,7 +94,7 @@ def _strategy(plain: dict[str, Any], measuring: Measuring) -> Strategy:
     strategy: Strategy = build(plain["strategy"])
     proxies = measuring.evaluator.evaluators[CHAIN.index("proxies")]
     for key in WRAPPERS:
-        if plain.get(key, {}).get("proxy"):
+        if plain[key]["proxy"]:
             strategy = build(plain[key], strategy=strategy, proxies=proxies)
     return strategy
 

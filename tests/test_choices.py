@@ -9,7 +9,7 @@ import nasplug
 from nasplug.hub import accepts, build, compose, describe, groups
 from nasplug.testing import ToySpace, ToyTask
 
-GIVEN = {"space", "task"}
+GIVEN = {"space", "task", "strategy", "proxies"}
 """What the core hands to a constructor that has such a parameter."""
 DEFAULTED = ("task", "evaluator", "executor", "mode")
 CHOICES = [(g, c) for g in groups() if g != "experiment" for c in nasplug.choices(g)]
@@ -35,7 +35,11 @@ def test_yaml_lists_every_knob_with_its_default(group, choice):
 @pytest.mark.parametrize(("group", "choice"), [c for c in CHOICES if c[0] != "mode"])
 def test_builds(group, choice):
     config = node(group, choice)
-    part = build(config, **accepts(config, space=ToySpace(), task=ToyTask()))
+    wrapped = {
+        "strategy": nasplug.make("strategy", "random"),
+        "proxies": nasplug.make("evaluator", "proxies", space=ToySpace()),
+    }
+    part = build(config, **accepts(config, space=ToySpace(), task=ToyTask(), **wrapped))
     if hasattr(part, "fit"):
         return
     missing = set(inspect.signature(type(part)).parameters) - set(describe(part))

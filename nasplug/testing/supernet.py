@@ -48,8 +48,8 @@ class SuperNetworkContract:
 
     def close(self, one: torch.Tensor, other: torch.Tensor) -> bool:
         """Equal to the tolerance."""
-        scale = max(1.0, float(other.abs().max()))
-        return float((one - other).abs().max()) <= self.tolerance * scale
+        scale = max(1.0, float(other.detach().abs().max()))
+        return float((one - other).detach().abs().max()) <= self.tolerance * scale
 
     def test_extracted_equals_activated(self, space: SearchSpace) -> None:
         import torch

@@ -6,7 +6,6 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 
@@ -21,7 +20,7 @@ def around(layer: nn.Module, tensors: Mapping[str, Tensor], **attributes: Any) -
         if isinstance(value, dict):  # of parameters, buffers, children, hooks
             vars(new)[name] = value.copy()
     for name, tensor in tensors.items():
-        own = tensor.detach().clone(memory_format=torch.contiguous_format)
+        own = tensor.detach().clone()
         if name in new._parameters:
             new._parameters[name] = nn.Parameter(own)
         else:

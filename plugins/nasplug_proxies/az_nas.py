@@ -57,9 +57,16 @@ class AzTrainability(ZeroCostProxy):
         terms = []
         for before, after in pairwise(blocks):
             signs = torch.randint_like(after, 2) * 2 - 1
-            (back,) = torch.autograd.grad(
-                after, before, signs, retain_graph=True, allow_unused=True, materialize_grads=True
-            )
+            back = torch.zeros_like(before)  # where nothing goes through
+            if before.requires_grad and after.requires_grad:
+                (back,) = torch.autograd.grad(
+                    after,
+                    before,
+                    signs,
+                    retain_graph=True,
+                    allow_unused=True,
+                    materialize_grads=True,
+                )
             rows, columns = _positions(_fold(back, signs)), _positions(signs)
             norm = torch.linalg.matrix_norm(rows.T @ columns / len(columns), 2)
             terms.append(float(2 - norm - 1 / (norm + 1e-6)))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import cache, cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,13 +26,17 @@ from nasplug import (
     unknown,
 )
 from nasplug.proxy import Aggregator
-from nasplug.types import Architecture, FloatArray, Outcome
+from nasplug.types import Architecture, Archs, FloatArray, Outcome
+from nasplug_proxies.scorebook import Scorebook, default_folder, what_is
 
 if TYPE_CHECKING:
     from nasplug_proxies.scorer import Score, Scorer
 
 SIZES = ("params", "flops")
 """Proxies that are costs too: as scores, larger is better; as metrics of a search, smaller is."""
+
+MANY = 200
+"""Scoring so many networks shows progress; fewer, such as the candidates of a move, do not."""
 
 
 @cache
@@ -50,6 +56,9 @@ class Proxies(Evaluator):
     An aggregator ranks an architecture among `population` random ones of the space, always the same,
     which are scored when one is first wanted; `scores` ranks within a given set instead, as
     published. `options` are settings of single proxies, e.g. `{"zen": {"samples": 32}}`.
+
+    The scores of sets and populations are kept in the folder `cache`, by default the user's, unless it
+    is "memory": each network is scored once, and what was interrupted goes on where it stopped.
     """
 
     def __init__(
@@ -62,6 +71,7 @@ class Proxies(Evaluator):
         seed: int = 0,
         device: str = "auto",
         options: dict[str, Any] | None = None,
+        cache: str | None = None,
     ) -> None:
         for name, value, least in (
             ("batch_size", batch_size, 2),
@@ -78,12 +88,17 @@ class Proxies(Evaluator):
         self.seed = seed
         self.device = device
         self.options = options
+        self.cache = cache
+        self._books: dict[str, Scorebook] = {}
         self._parts: dict[str, ZeroCostProxy | Aggregator] = {}
         self._references: dict[tuple[str, ...], FloatArray] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what is made again where it is needed."""
-        return {k: v for k, v in vars(self).items() if k != "_scorer"} | {"_parts": {}}
+        return {k: v for k, v in vars(self).items() if k != "_scorer"} | {
+            "_parts": {},
+            "_books": {},
+        }
 
     @cached_property
     def metrics(self) -> dict[str, Metric]:
@@ -103,11 +118,12 @@ class Proxies(Evaluator):
         }
         return [self._outcome(arch, parts, proxies, references) for arch in archs]
 
-    def scores(self, archs: Sequence[Architecture], name: str) -> FloatArray:
+    def scores(self, archs: Archs, name: str) -> FloatArray:
         """Scores of a whole set, shape (n,), higher is better (sizes too); NaN where there is none.
         An aggregator ranks within the set."""
         parts, proxies = self._assembled([name])
-        table, part = self._table(archs, proxies), parts[name]
+        rows = [tuple(map(int, arch)) for arch in archs]
+        table, part = self._table(rows, proxies), parts[name]
         if not isinstance(part, Aggregator):
             return table[:, 0]
         found = np.full(len(table), np.nan)
@@ -158,13 +174,35 @@ class Proxies(Evaluator):
     def _table(
         self, archs: Sequence[Architecture], proxies: dict[str, ZeroCostProxy]
     ) -> FloatArray:
-        rows = []
-        with progress(f"scoring {', '.join(proxies)}", len(archs)) as bar:
-            for arch in archs:
-                row = self._scorer.score(arch, proxies).values()
-                rows.append([np.nan if isinstance(s, Failure) else s[0] for s in row])
-                bar.advance()
+        """Scores of shape (n, proxies), NaN where there is none; only what is new is computed."""
+        books = {name: self._book(name) for name in proxies}
+        new = dict.fromkeys(a for a in archs if any(a not in book for book in books.values()))
+        many = len(new) >= MANY
+        shown = progress(f"scoring {', '.join(proxies)}", len(new)) if many else nullcontext()
+        with shown as bar:
+            for arch in new:
+                missing = {name: p for name, p in proxies.items() if arch not in books[name]}
+                for name, score in self._scorer.score(arch, missing).items():
+                    books[name].add(arch, np.nan if isinstance(score, Failure) else score[0])
+                if bar:
+                    bar.advance()
+        rows = [[book[arch] for book in books.values()] for arch in archs]
         return np.array(rows, float).reshape(len(archs), len(proxies))
+
+    def _book(self, name: str) -> Scorebook:
+        if name not in self._books:
+            folder = Path(self.cache).expanduser() if self.cache else default_folder()
+            situation = {
+                "proxy": what_is(self._part(name)),
+                "space": what_is(self.space),
+                "task": self.task and what_is(self.task),
+                "batch_size": self.batch_size,
+                "repeats": self.repeats,
+                "seed": self.seed,
+                "device": self.device,
+            }
+            self._books[name] = Scorebook(None if self.cache == "memory" else folder, situation)
+        return self._books[name]
 
     def _outcome(
         self,

@@ -9,6 +9,9 @@ import torch
 from nasplug import ZeroCostProxy
 from nasplug.probe import Probe
 
+PART = 2048
+"""Units at a time: as floats they stay in the processor's cache."""
+
 
 class Nwot(ZeroCostProxy):
     """log |det K|, K_ij being the number of activation units that are equally on or off for
@@ -26,7 +29,16 @@ class Nwot(ZeroCostProxy):
         examples = len(probe.patterns[0])
         kernel = torch.zeros(examples, examples, dtype=torch.float64)
         for key, pattern in patterns.items():
-            signs = pattern.float() - 0.5
-            same = 2 * (signs @ signs.T) + pattern.shape[1] / 2  # exact: halves of whole numbers
-            kernel += times[key] * same.double().cpu()
+            kernel += times[key] * _agreeing(pattern)
         return float(torch.linalg.slogdet(kernel).logabsdet)
+
+
+def _agreeing(pattern: torch.Tensor) -> torch.Tensor:
+    """How many units of `pattern`, bool of shape (b, units), are equal in each pair of examples: an
+    exact float64, shape (b, b), on the CPU."""
+    both = torch.zeros(len(pattern), len(pattern), dtype=torch.float64, device=pattern.device)
+    for part in pattern.split(PART, dim=1):
+        on = part.float()
+        both += on @ on.T
+    each = both.diagonal()
+    return (2 * both - each[:, None] - each[None, :] + pattern.shape[1]).cpu()

@@ -8,9 +8,10 @@ from typing import final
 
 import numpy as np
 
-from nasplug import NasplugError, Problem, Strategy
+from nasplug import NasplugError, Preference, Problem, Strategy
 from nasplug.types import Architecture, FloatArray
 from nasplug_strategies.opening import fill_up, opening
+from nasplug_strategies.proposals import best_first, draws
 from nasplug_strategies.ranking import standing
 from nasplug_strategies.rounds import Rounds, Search
 
@@ -25,15 +26,23 @@ class AgingEvolution(Strategy):
     2021). With several objectives the better is the one of lower non-dominated rank in the pool,
     then of larger crowding distance; the feasible come first.
 
+    With a preference the child is, as published, the best-scored of the winner's new neighbours.
+
     Args:
         pool: architectures alive; so many random ones are measured first.
         tournament: how many of the pool take part in a tournament.
         batch: children proposed at a time; more only where many can be measured at once.
+        greed: with a preference, how often the best-scored neighbour is the child, else a random one.
         warm_start: a run's folder, whose front is measured first, or one of its CSV files.
     """
 
     def __init__(
-        self, pool: int = 64, tournament: int = 10, batch: int = 1, warm_start: str | None = None
+        self,
+        pool: int = 64,
+        tournament: int = 10,
+        batch: int = 1,
+        greed: float = 0.75,
+        warm_start: str | None = None,
     ) -> None:
         if not 1 <= tournament <= pool:
             raise NasplugError(
@@ -41,9 +50,12 @@ class AgingEvolution(Strategy):
             )
         if batch < 1:
             raise NasplugError(f"batch must be at least 1, but got {batch}")
+        if not 0 <= greed <= 1:
+            raise NasplugError(f"greed must be in 0..1, but got {greed}")
         self.pool = pool
         self.tournament = tournament
         self.batch = batch
+        self.greed = greed
         self.warm_start = warm_start
 
     def setup(self, problem: Problem) -> None:
@@ -89,6 +101,15 @@ class AgingEvolution(Strategy):
             else:
                 fresh = [tuple(a) for a in problem.space.sample(1, rng, seen).tolist()]
             if fresh:
-                children.append(fresh[int(rng.integers(len(fresh)))])
+                children.append(self._one(problem.prefer, fresh, rng))
                 seen.add(children[-1])
         return children
+
+    def _one(
+        self, prefer: Preference | None, fresh: list[Architecture], rng: np.random.Generator
+    ) -> Architecture:
+        """A random one of `fresh`, or the best-scored of as many as the preference allows."""
+        if prefer is None or rng.random() >= self.greed:
+            return fresh[int(rng.integers(len(fresh)))]
+        some = [fresh[i] for i in rng.permutation(len(fresh))[: draws(prefer)]]
+        return some[best_first(prefer, some)[0]]

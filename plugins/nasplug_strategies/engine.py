@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from nasplug import SearchSpace
+from nasplug import Preference, SearchSpace
 from nasplug.types import Architecture, FloatArray, IntArray
 from nasplug_strategies.operators import Variation
 
@@ -38,7 +38,7 @@ class Parts:
     """What an engine is built from: the measured first population, best first, and the knobs.
 
     `seen` holds every architecture asked so far; the engine adds to it. `settings` are the
-    algorithm's own knobs.
+    algorithm's own knobs; `prefer` chooses among children before they are measured.
     """
 
     space: SearchSpace
@@ -50,6 +50,7 @@ class Parts:
     seen: set[Architecture]
     settings: Mapping[str, float]
     seed: int
+    prefer: Preference | None = None
 
     @property
     def population(self) -> int:

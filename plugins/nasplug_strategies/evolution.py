@@ -32,7 +32,8 @@ class Evolution(Strategy):
 
     Defaults are Table 4 of the DyNAS-T paper (population 50, crossover 0.9, mutation 0.02 per
     variable); the operators are discrete (`nasplug_strategies.operators`), and no architecture is
-    ever a child twice. Each generation is one `ask`.
+    ever a child twice. Each generation is one `ask`. With a preference several children are bred for
+    one that is measured.
 
     Args:
         algorithm: one of nsga2, nsga3, unsga3, agemoea, agemoea2, moead, ctaea, smsemoa, rvea, spea2
@@ -118,6 +119,7 @@ class Evolution(Strategy):
                 seen=seen,
                 settings=self.settings,
                 seed=int(rng.integers(2**31)),
+                prefer=problem.prefer,
             )
         )
         while True:

@@ -18,6 +18,8 @@ from nasplug_strategies.rounds import Rounds, Search
 class GridSearch(Strategy):
     """Walks the whole space; a budget below its size cuts the walk.
 
+    It draws nothing, so a preference changes nothing; a warm-up comes before the walk.
+
     Args:
         order: "lexicographic": the last variable changes fastest, so a short walk stays in one
             corner; "spread": by golden-ratio strides through all combinations, so that any beginning

@@ -13,9 +13,10 @@ from nasplug.types import Architecture, FloatArray, IntArray
 from nasplug_strategies.linas_batch import choose
 from nasplug_strategies.linas_features import Features
 from nasplug_strategies.linas_first import spread_sample
-from nasplug_strategies.linas_inner import polish, search_predicted
+from nasplug_strategies.linas_inner import distinct, polish, search_predicted
 from nasplug_strategies.linas_model import Model
 from nasplug_strategies.opening import fill_up, opening
+from nasplug_strategies.proposals import draws, of_each
 from nasplug_strategies.ranking import standing
 from nasplug_strategies.rounds import Rounds, Search
 
@@ -30,7 +31,9 @@ class Linas(Strategy):
     Here the first sample is spread over the cost range (`linas_first`), what the space computes is
     computed, the predictors see kinds of variables and costs (`linas_features`), batches are small
     and chosen by the hypervolume they promise (`linas_batch`), and a local search around the
-    measured and the predicted front follows the inner search (`linas_inner`).
+    measured front, the predicted one, and that of the last round follows the inner search
+    (`linas_inner`). How much uncertainty counts is drawn anew each round: Berk, Gupta, Rana,
+    Venkatesh, "Randomised Gaussian process upper confidence bound for Bayesian optimisation" (2020).
 
     Args:
         inner: the strategy that searches on predictions.
@@ -40,7 +43,8 @@ class Linas(Strategy):
         batch: how many are measured at least before learning again.
         growth: how many at least as a share of those measured.
         evaluations: predictions of each inner search; a space no larger is predicted whole.
-        optimism: standard deviations by which predicted objectives are bettered.
+        optimism: standard deviations by which predicted objectives are bettered, on average: each
+            round draws them from an exponential distribution of this mean.
         described: whether predictors get the features of `linas_features`; else the masked one-hot.
         polish: rounds of local search; 0 for none.
         spread: whether the first sample is spread over the cost range; else uniform.
@@ -54,12 +58,12 @@ class Linas(Strategy):
         predictor: Predictor,
         predictors: Mapping[str, Predictor] | None = None,
         first: int = 8,
-        batch: int = 3,
-        growth: float = 0.06,
-        evaluations: int = 1000,
+        batch: int = 1,
+        growth: float = 0.03,
+        evaluations: int = 500,
         optimism: float = 0.5,
         described: bool = True,
-        polish: int = 10,
+        polish: int = 6,
         spread: bool = True,
         selection: str = "hypervolume",
         warm_start: str | None = None,
@@ -111,16 +115,24 @@ class Linas(Strategy):
         features = Features(space, rng) if self.described else None
         predictors = {name: self.predictors.get(name, self.predictor) for name in problem.metrics}
         whole = _whole(problem, self.evaluations)
-        if self.spread:
-            first = first + spread_sample(problem, max(self.first - len(first), 0), rng, first)
+        if self.spread and len(first) < self.first:
+            first = first + spread_sample(problem, self.first - len(first), rng, first)
         archs = fill_up(first, self.first, space, rng)
         values = yield archs
+        kept = np.empty((0, len(space.variables)), np.int64)
         while True:
             size = max(self.batch, round(self.growth * len(archs)))
             batch: list[Architecture] = []
             if np.isfinite(values).all(axis=1).any():
-                model = Model(problem, features, predictors, archs, values, self.optimism)
-                batch = self._batch(problem, model, archs, values, whole, size, rng)
+                optimism = self.optimism * rng.exponential()
+                model = Model(problem, features, predictors, archs, values, optimism)
+                most = size * draws(problem.prefer)
+                kept, predicted = self._candidates(problem, model, archs, kept, whole, most, rng)
+                order = np.arange(len(kept))[:most]
+                if self.selection == "hypervolume":
+                    order = choose(problem, values, predicted, most)
+                best = [tuple(row) for row in kept[order].tolist()]
+                batch = of_each(problem.prefer, best, size)
             if len(batch) < size:
                 rest = space.sample(size - len(batch), rng, exclude={*archs, *batch})
                 batch += [tuple(row) for row in rest.tolist()]
@@ -129,42 +141,42 @@ class Linas(Strategy):
             told = yield batch
             archs, values = archs + batch, np.concatenate([values, told])
 
-    def _batch(
+    def _candidates(
         self,
         problem: Problem,
         model: Model,
         archs: list[Architecture],
-        values: FloatArray,
+        kept: IntArray,
         whole: IntArray | None,
         size: int,
         rng: np.random.Generator,
-    ) -> list[Architecture]:
-        """The `size` most promising that are not measured; fewer if the search found fewer."""
+    ) -> tuple[IntArray, FloatArray]:
+        """The most promising that are not measured, best first, and what is predicted of them.
+
+        At least `size`, unless the search found fewer. It starts anew, the local search after it
+        from what is measured and from what was `kept` the last time too.
+        """
         measured = np.array(archs, np.int64)
-        done = {row.tobytes() for row in measured}
-        if whole is None:
+        if whole is not None:
+            found, told = whole, model(whole)
+        else:
             seed = int(rng.integers(2**31))
-            found = search_predicted(problem, self.inner, model, self.evaluations, seed)
+            found, told = search_predicted(problem, self.inner, model, self.evaluations, seed)
             if self.polish:
-                new = [row.tobytes() not in done for row in found[0]]
-                start = np.concatenate([measured, found[0][new]])
-                told = np.concatenate([model(measured), found[1][new]])
-                found = polish(problem, model, start, told, self.polish, WIDTH, rng)
-        else:
-            found = whole, model(whole)
-        fresh = np.array([row.tobytes() not in done for row in found[0]], bool)
-        candidates, predicted = found[0][fresh], found[1][fresh]
-        if not len(candidates):
-            return []
-        if self.selection == "rank":
-            order = standing(problem.losses(predicted), problem.violation(predicted))[:size]
-        else:
-            order = choose(problem, values, predicted, size)
-        return [tuple(row) for row in candidates[order].tolist()]
+                start = distinct(np.concatenate([measured, kept, found]))
+                found, told = polish(problem, model, start, model(start), self.polish, WIDTH, rng)
+        done = {row.tobytes() for row in measured}
+        fresh = np.array([row.tobytes() not in done for row in found], bool)
+        found, told = found[fresh], told[fresh]
+        best = standing(problem.losses(told), problem.violation(told))[: max(KEPT, size)]
+        return found[best], told[best]
 
 
 WIDTH = 15
 """Members of the predicted front around which each round of local search looks."""
+
+KEPT = 200
+"""The most promising: those to choose from, and to start from in the next round."""
 
 
 def _whole(problem: Problem, most: int) -> IntArray | None:

@@ -8,9 +8,6 @@ from nasplug import Problem, pareto
 from nasplug.types import FloatArray, IntArray
 from nasplug_strategies.ranking import standing
 
-SHORTLIST = 200
-"""Candidates whose gain is computed."""
-
 MARGIN = 0.1
 """How far beyond the worst measured loss the reference lies, of the range."""
 
@@ -24,7 +21,7 @@ def choose(problem: Problem, measured: FloatArray, predicted: FloatArray, n: int
     by `standing`. Values have shape (.., len(problem.metrics)); failed rows are NaN.
     """
     losses, violation = problem.losses(predicted), problem.violation(predicted)
-    order = standing(losses, violation)[: max(SHORTLIST, n)]
+    order = standing(losses, violation)
     known = problem.losses(measured)
     low, high = pareto.bounds(known)
     front = known[pareto.nondominated(known, problem.violation(measured))]

@@ -36,7 +36,7 @@ class Features:
         sample = space.sample(SAMPLE, rng)
         extremes = np.array([space.smallest, space.largest], np.int64)
         sample = np.concatenate([sample, extremes[space.is_valid(extremes)]])
-        self._kinds = _kinds(space)
+        self._sums = _sums(space)
         self._names = sorted(space.costs(sample[:1]))
         weights = cost_weights(space, sample)
         blocks = self._blocks(sample)
@@ -59,7 +59,7 @@ class Features:
         logs = [np.log(np.maximum(costs[name], 1e-12)) for name in self._names]
         return [
             onehot,
-            onehot @ self._kinds,
+            onehot @ self._sums,
             np.array(logs, float).reshape(len(logs), len(archs)).T,
         ]
 
@@ -104,16 +104,23 @@ def cost_weights(space: SearchSpace, sample: IntArray) -> FloatArray:
     return np.repeat(np.maximum(spread, floor), counts)
 
 
-def _kinds(space: SearchSpace) -> FloatArray:
-    """Sums one-hot columns by kind and option, shape (sum of options, kinds x options)."""
-    offsets = np.cumsum([0, *(len(v.options) for v in space.variables)])
+def kinds(space: SearchSpace) -> list[tuple[int, ...]]:
+    """Which variables are of one kind: of equal options, and named alike but for some numbers.
+
+    A variable is of several kinds, or of none.
+    """
     groups: dict[tuple[str, tuple[object, ...]], list[int]] = {}
     for j, variable in enumerate(space.variables):
         for pattern in _patterns(variable.name):
             groups.setdefault((pattern, variable.options), []).append(j)
-    distinct = {tuple(group) for group in groups.values() if len(group) > 1}
+    return sorted({tuple(group) for group in groups.values() if len(group) > 1})
+
+
+def _sums(space: SearchSpace) -> FloatArray:
+    """Sums one-hot columns by kind and option, shape (sum of options, kinds x options)."""
+    offsets = np.cumsum([0, *(len(v.options) for v in space.variables)])
     columns = []
-    for group in sorted(distinct):
+    for group in kinds(space):
         for option in range(len(space.variables[group[0]].options)):
             column = np.zeros(offsets[-1])
             column[offsets[list(group)] + option] = 1.0

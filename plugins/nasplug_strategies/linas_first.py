@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from nasplug import Problem
+from nasplug import Problem, SearchSpace
 from nasplug.types import Architecture, FloatArray, IntArray
-from nasplug_strategies.linas_features import SAMPLE, cost_effects
+from nasplug_strategies.linas_features import SAMPLE, cost_effects, kinds
 
 POOL = 400
 """Candidates to choose from."""
 
 TILT = 3.0
 """Log odds between a variable's dearest and cheapest option, at most."""
+
+OWN = 2.0
+"""Standard deviation of what a variable's kinds add to these log odds."""
 
 
 def spread_sample(
@@ -22,14 +25,15 @@ def spread_sample(
     dearest among them; fewer if the space holds fewer.
 
     Uniform random architectures are all of middling size. Here every candidate has a tilt of its
-    own, by which all of its variables lean to their dear or to their cheap options. Those that
-    computed constraints forbid are left out, as long as others are left.
+    own, by which all of its variables lean to their dear or to their cheap options, and on top of
+    that one for every kind of variables, so that a few tell large kernels from large widths. Those
+    that computed constraints forbid are left out, as long as others are left.
     """
     space = problem.space
     levels = _levels(problem, rng)
     tilt = rng.uniform(-TILT, TILT, POOL)
     tilt[:2] = -np.inf, np.inf
-    genes = _lean(levels, tilt, rng)
+    genes = _lean(levels, tilt[:, None] + _of_kinds(space, rng), rng)
     pool = [a for a in dict.fromkeys(space.valid(genes)) if a not in set(exclude)]
     if not pool:
         return []
@@ -59,16 +63,26 @@ def _levels(problem: Problem, rng: np.random.Generator) -> list[FloatArray]:
     return [part / scale if scale > 0 else part for part, scale in zip(parts, scales, strict=True)]
 
 
+def _of_kinds(space: SearchSpace, rng: np.random.Generator) -> FloatArray:
+    """What its kinds add to the tilt of each variable in each candidate, shape (POOL, v)."""
+    added = np.zeros((POOL, len(space.variables)))
+    count = np.zeros(len(space.variables))
+    for group in kinds(space):
+        added[:, group] += rng.normal(size=(POOL, 1))
+        count[list(group)] += 1
+    return added * (OWN / np.sqrt(np.maximum(count, 1.0)))
+
+
 def _lean(levels: list[FloatArray], tilt: FloatArray, rng: np.random.Generator) -> IntArray:
-    """Genes of shape (n, v), each variable drawn with log odds tilt * level; infinite: the extreme."""
+    """Genes of shape (n, v), each variable drawn with log odds tilt (n, v) * level; where the tilt is
+    infinite, the extreme."""
     columns = []
-    finite = np.where(np.isfinite(tilt), tilt, 0.0)
-    for level in levels:
-        odds = np.exp(finite[:, None] * level)
+    for level, lean in zip(levels, tilt.T, strict=True):
+        odds = np.exp(np.where(np.isfinite(lean), lean, 0.0)[:, None] * level)
         upto = np.cumsum(odds / odds.sum(axis=1, keepdims=True), axis=1)
-        draw = (rng.random((len(tilt), 1)) > upto).sum(axis=1).clip(max=len(level) - 1)
-        draw = np.where(tilt == np.inf, level.argmax(), draw)
-        columns.append(np.where(tilt == -np.inf, level.argmin(), draw))
+        draw = (rng.random((len(lean), 1)) > upto).sum(axis=1).clip(max=len(level) - 1)
+        draw = np.where(lean == np.inf, level.argmax(), draw)
+        columns.append(np.where(lean == -np.inf, level.argmin(), draw))
     return np.array(columns, np.int64).T
 
 

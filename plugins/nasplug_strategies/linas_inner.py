@@ -89,6 +89,10 @@ def changes(space: SearchSpace, archs: IntArray) -> IntArray:
     who, what = np.nonzero(changed)
     edits = archs[who]
     edits[np.arange(len(edits)), place[what]] = option[what]
-    edits = space.canonical(edits[space.is_valid(edits)])
-    distinct = {row.tobytes(): i for i, row in enumerate(edits)}
-    return edits[list(distinct.values())]
+    return distinct(space.canonical(edits[space.is_valid(edits)]))
+
+
+def distinct(archs: IntArray) -> IntArray:
+    """`archs` (n, v) without repeats, in the order of their first."""
+    rows = dict.fromkeys(row.tobytes() for row in archs)
+    return np.frombuffer(b"".join(rows), np.int64).reshape(-1, archs.shape[1])

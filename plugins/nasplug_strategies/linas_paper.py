@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import final
 
 import numpy as np
@@ -12,6 +13,7 @@ from nasplug.types import Architecture, FloatArray
 from nasplug_strategies.linas_inner import search_predicted
 from nasplug_strategies.linas_model import Model
 from nasplug_strategies.opening import fill_up, opening
+from nasplug_strategies.proposals import draws, of_each
 from nasplug_strategies.ranking import standing
 from nasplug_strategies.rounds import Rounds, Search
 
@@ -83,7 +85,8 @@ class LinasPaper(Strategy):
                 order = standing(problem.losses(told), problem.violation(told))
                 done = set(archs)
                 new = (a for i in order if (a := tuple(found[i].tolist())) not in done)
-                batch = [a for a, _ in zip(new, range(self.population), strict=False)]
+                most = self.population * draws(problem.prefer)
+                batch = of_each(problem.prefer, list(islice(new, most)), self.population)
             rest = space.sample(self.population - len(batch), rng, exclude={*archs, *batch})
             batch += [tuple(row) for row in rest.tolist()]
             if not batch:

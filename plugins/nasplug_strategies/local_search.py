@@ -11,6 +11,7 @@ from nasplug import NasplugError, Problem, Strategy
 from nasplug.pareto import nondominated
 from nasplug.types import Architecture, FloatArray
 from nasplug_strategies.opening import fill_up, opening
+from nasplug_strategies.proposals import best_first, sampled
 from nasplug_strategies.rounds import Rounds, Search
 
 
@@ -21,9 +22,10 @@ class LocalSearch(Strategy):
 
     It keeps the non-dominated among what it saw since the last start (with one objective, the
     best), takes one of them that it has not finished with, and measures its neighbours, each one
-    change away, in random order, a batch at a time. When all are finished it starts again from new
-    random ones. While nothing is feasible, it keeps the least infeasible. Source: Paquete,
-    Chiarandini, Stuetzle, "Pareto local optimum sets in the biobjective TSP" (2004).
+    change away, in random order (with a preference, the best-scored first), a batch at a time. When
+    all are finished it starts again from new random ones. While nothing is feasible, it keeps the
+    least infeasible. Source: Paquete, Chiarandini, Stuetzle, "Pareto local optimum sets in the
+    biobjective TSP" (2004).
 
     Args:
         starts: random architectures at every start.
@@ -63,12 +65,13 @@ class LocalSearch(Strategy):
             while not batch and (open_ := [arch for arch in best if arch not in finished]):
                 arch = open_[int(rng.integers(len(open_)))]
                 fresh = [a for a in space.neighbours(arch) if a not in seen]
-                batch = [fresh[i] for i in rng.permutation(len(fresh))[: self.batch]]
+                fresh = [fresh[i] for i in rng.permutation(len(fresh))]
+                batch = [fresh[i] for i in best_first(problem.prefer, fresh)[: self.batch]]
                 if len(batch) == len(fresh):
                     finished.add(arch)
             if not batch:
                 best = {}
-                batch = [tuple(a) for a in space.sample(self.starts, rng, seen).tolist()]
+                batch = sampled(problem, self.starts, rng, seen)
             seen.update(batch)
 
 

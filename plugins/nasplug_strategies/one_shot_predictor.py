@@ -10,7 +10,7 @@ from typing import final
 import numpy as np
 
 from nasplug import NasplugError, Predictor, Problem, Strategy
-from nasplug.types import Architecture, FloatArray, IntArray
+from nasplug.types import Architecture, Archs, FloatArray, IntArray
 from nasplug_strategies.opening import fill_up, opening
 from nasplug_strategies.ranking import standing
 from nasplug_strategies.rounds import Rounds, Search
@@ -21,8 +21,9 @@ class OneShotPredictor(Strategy):
     """The once-for-all way: a random sample, one predictor a metric, then a constrained search on
     predictions, whose architectures are measured from the best down.
 
-    What the space computes exactly is computed. Source: Cai, Gan, Wang, Zhang, Han, "Once-for-all:
-    train one network and specialize it for efficient deployment" (2020), which measures 16,000.
+    What the space computes exactly is computed. A preference's score is one more feature. Source:
+    Cai, Gan, Wang, Zhang, Han, "Once-for-all: train one network and specialize it for efficient
+    deployment" (2020), which measures 16,000.
 
     Args:
         predictor: any regressor; each metric gets a copy.
@@ -111,7 +112,14 @@ class _Surrogate:
     ) -> None:
         self.problem = problem
         measured = np.isfinite(values).all(axis=1)
-        features = problem.space.features(archs[measured])
+        self.scale = (0.0, 1.0)
+        if problem.prefer is not None:
+            scores = problem.prefer.score(archs)
+            known = scores[np.isfinite(scores)]
+            self.scale = (
+                (float(known.mean()), float(known.std()) or 1.0) if len(known) else self.scale
+            )
+        features = self._features(archs[measured])
         self.models: dict[int, Predictor] = {}
         for column, name in enumerate(problem.metrics):
             if name not in problem.computed:
@@ -121,9 +129,18 @@ class _Surrogate:
     def __call__(self, archs: Sequence[Architecture]) -> FloatArray:
         problem = self.problem
         values = np.empty((len(archs), len(problem.metrics)))
-        features = problem.space.features(archs)
+        features = self._features(archs)
         for column, model in self.models.items():
             values[:, column] = model.predict(features)
         for name, exact in problem.known(archs).items():
             values[:, problem.metrics.index(name)] = exact
         return values
+
+    def _features(self, archs: Archs) -> FloatArray:
+        """The space's features, with the standardised score where there is one, shape (n, f)."""
+        features = self.problem.space.features(archs)
+        if self.problem.prefer is None:
+            return features
+        mean, spread = self.scale
+        scores = (self.problem.prefer.score(archs) - mean) / spread
+        return np.column_stack([features, np.nan_to_num(scores, nan=-3.0, posinf=3.0, neginf=-3.0)])

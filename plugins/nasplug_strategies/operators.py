@@ -13,9 +13,10 @@ from typing import Literal
 
 import numpy as np
 
-from nasplug import NasplugError, SearchSpace
+from nasplug import NasplugError, Preference, SearchSpace
 from nasplug.errors import unknown
 from nasplug.types import Architecture, BoolArray, IntArray
+from nasplug_strategies.proposals import best_first, draws
 
 Masks = Callable[[tuple[int, int], np.random.Generator], BoolArray]
 
@@ -85,23 +86,31 @@ Make = Callable[[IntArray], IntArray]
 
 
 def breed(
-    space: SearchSpace, make: Make, n: int, seen: set[Architecture], rng: np.random.Generator
+    space: SearchSpace,
+    make: Make,
+    n: int,
+    seen: set[Architecture],
+    rng: np.random.Generator,
+    prefer: Preference | None = None,
 ) -> list[Architecture]:
     """`n` distinct valid architectures outside `seen`, to which they are added; the i-th is a child
     that `make` gave for slot i.
 
     A slot whose child is a repeat gets several more at a time, and in the end, where the parents
     have nothing new to give, a random architecture. Fewer than `n` means that the space holds no
-    more.
+    more. With a preference each slot gets as many children as that says, and keeps the best-scored.
     """
     found: dict[int, Architecture] = {}
     left = list(range(n))
     for copies in (1, 4, 16):
-        slots = np.repeat(left, copies)
-        children = space.canonical(make(slots))
-        good = space.is_valid(children).tolist()
-        for slot, arch, valid in zip(slots.tolist(), children.tolist(), good, strict=True):
-            if valid and slot not in found and (child := tuple(arch)) not in seen:
+        slots = np.repeat(left, copies * draws(prefer))
+        genes = space.canonical(make(slots))
+        good = space.is_valid(genes)
+        children = [tuple(row) for row in genes[good].tolist()]
+        owners = slots[good].tolist()
+        for place in best_first(prefer, children):
+            slot, child = owners[place], children[place]
+            if slot not in found and child not in seen:
                 found[slot] = child
                 seen.add(child)
         left = [slot for slot in left if slot not in found]

@@ -17,7 +17,11 @@ from nasplug import NasplugError, Problem, Strategy
 from nasplug.errors import unknown
 from nasplug.types import Architecture, FloatArray
 from nasplug_strategies.opening import opening
+from nasplug_strategies.proposals import best_first, draws
 from nasplug_strategies.rounds import Rounds, Search
+
+FIRST = 10
+"""Architectures of a warm-up that are measured, where the sampler has no start-up trials of its own."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,9 @@ class OptunaSearch(Strategy):
 
     A sampler often proposes what it proposed before: a repeat is answered at once with the values
     known, never measured again, and after `retries` of them a new neighbour of the last is taken
-    instead, or a random architecture. Constraints are Optuna's own: feasible first.
+    instead, or a random architecture. Constraints are Optuna's own: feasible first. With a
+    preference the sampler is asked for several, and the trials of all but the best-scored fail (gp takes
+    seconds for each once it has enough to learn from).
 
     Args:
         sampler: "tpe" (Bergstra et al. 2011; several objectives: Ozaki et al. 2020), "gp" (Gaussian
@@ -103,7 +109,8 @@ class OptunaSearch(Strategy):
                 f"{self.sampler} cannot search for {what}; of Optuna's samplers these can: {able}. "
                 "Type e.g. +strategy=tpe"
             )
-        self._rounds = Rounds(self._search(problem, opening(problem, self.warm_start)))
+        most = int(self.settings.get("n_startup_trials", FIRST))
+        self._rounds = Rounds(self._search(problem, opening(problem, self.warm_start, most)))
 
     def ask(self, n: int) -> Sequence[Architecture]:
         """What is left of the batch, at most `n`."""
@@ -131,6 +138,20 @@ class OptunaSearch(Strategy):
             return SAMPLERS[self.sampler].build(seed=seed, **self.settings)
 
     def _new(
+        self, problem: Problem, study: _Study, rng: np.random.Generator
+    ) -> tuple[Architecture, Trial] | None:
+        """The next to measure, the best-scored of several where there is a preference."""
+        drawn: list[tuple[Architecture, Trial]] = []
+        while len(drawn) < draws(problem.prefer) and (one := self._draw(problem, study, rng)):
+            drawn.append(one)
+        if not drawn:
+            return None
+        best, *others = best_first(problem.prefer, [arch for arch, _ in drawn])
+        for place in others:
+            study.drop(*drawn[place])
+        return drawn[best]
+
+    def _draw(
         self, problem: Problem, study: _Study, rng: np.random.Generator
     ) -> tuple[Architecture, Trial] | None:
         """The sampler's next new architecture, or one nearby, or a random one; None: no more."""
@@ -183,6 +204,11 @@ class _Study:
         self.study.enqueue_trial(dict(zip(names, arch, strict=True)))
         self.known[arch] = None
         return arch, self.study.ask(self.distributions)
+
+    def drop(self, arch: Architecture, trial: Trial) -> None:
+        """A trial that is not measured after all; its architecture may come again."""
+        del self.known[arch]
+        self.study.tell(trial, state=TrialState.FAIL)
 
     def tell(self, arch: Architecture, trial: Trial, row: FloatArray | None) -> None:
         """The values of a trial, shape (metrics,); None or NaN: it failed."""

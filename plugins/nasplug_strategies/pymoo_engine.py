@@ -111,7 +111,7 @@ class Mating(InfillCriterion):
             both = pairs(slots)
             return self.parts.variation.children(space, both[:, 0], both[:, 1], rng)
 
-        archs = breed(space, make, n, seen, rng)
+        archs = breed(space, make, n, seen, rng, self.parts.prefer)
         if len(archs) < n:
             raise Exhausted(archs)
         return Population.new("X", np.array(archs, np.int64))

@@ -10,12 +10,15 @@ import numpy as np
 from nasplug import NasplugError, Problem, Strategy
 from nasplug.types import Architecture, FloatArray
 from nasplug_strategies.opening import opening
+from nasplug_strategies.proposals import sampled
 from nasplug_strategies.rounds import Rounds, Search
 
 
 @final
 class RandomSearch(Strategy):
     """Every variable uniform, no architecture twice, until the space is exhausted.
+
+    With a preference, each is the best-scored of so many random ones.
 
     Args:
         batch: how many are drawn, and may be measured, at once.
@@ -46,6 +49,6 @@ class RandomSearch(Strategy):
         if first:
             yield first
         while True:
-            archs = [tuple(row) for row in problem.space.sample(self.batch, rng, seen).tolist()]
+            archs = sampled(problem, self.batch, rng, seen)
             seen.update(archs)
             yield archs

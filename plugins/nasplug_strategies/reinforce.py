@@ -7,14 +7,18 @@ from typing import final
 
 import numpy as np
 
-from nasplug import NasplugError, Problem, SearchSpace, Strategy
+from nasplug import NasplugError, Preference, Problem, SearchSpace, Strategy
 from nasplug.pareto import bounds
 from nasplug.types import Architecture, FloatArray, IntArray
 from nasplug_strategies.opening import opening
+from nasplug_strategies.proposals import best_first, draws
 from nasplug_strategies.rounds import Rounds, Search
 
 TRIES = 20
 """Draws from the policy for one batch before neighbours of what it draws fill it."""
+
+FIRST = 64
+"""Architectures of a warm-up that it learns from; others need as many for their first population."""
 
 
 @final
@@ -27,7 +31,8 @@ class Reinforce(Strategy):
     draws weights w on the simplex, the reward is -w . losses (each scaled to 0..1 over what was
     seen), and the logits are linear in w: one policy for the whole front. Only variables that take
     part in an architecture learn from it. An episode that repeats an architecture is learnt from
-    again, at no cost. An infeasible episode is rewarded below every feasible one.
+    again, at no cost. An infeasible episode is rewarded below every feasible one. With a preference
+    an episode is the best-scored new one of several draws.
 
     Args:
         batch: new architectures between two updates.
@@ -61,7 +66,7 @@ class Reinforce(Strategy):
 
     def setup(self, problem: Problem) -> None:
         """Start anew."""
-        self._rounds = Rounds(self._search(problem, opening(problem, self.warm_start, self.batch)))
+        self._rounds = Rounds(self._search(problem, opening(problem, self.warm_start, FIRST)))
 
     def ask(self, n: int) -> Sequence[Architecture]:
         """What is left of the batch, at most `n`."""
@@ -76,19 +81,22 @@ class Reinforce(Strategy):
         policy = _Policy(problem.space, len(problem.objectives))
         learner = _Learner(problem, policy, self.learning_rate, self.baseline_decay, self.entropy)
         known: dict[Architecture, FloatArray] = {}
-        new = first
-        episodes, weights = new, _simplex(len(new), policy.objectives, rng)
+        for start in range(0, len(first), self.batch):
+            new = first[start : start + self.batch]
+            known.update(zip(new, (yield new), strict=True))
+            weights = _simplex(len(new), policy.objectives, rng)
+            learner.learn(new, weights, np.array([known[a] for a in new]))
         while True:
-            if new:
-                known.update(zip(new, (yield new), strict=True))
-                learner.learn(episodes, weights, np.array([known[a] for a in episodes]))
-            episodes, weights, new = self._draw(problem.space, policy, known, rng)
+            episodes, weights, new = self._draw(problem.space, problem.prefer, policy, known, rng)
             if not new:
                 return
+            known.update(zip(new, (yield new), strict=True))
+            learner.learn(episodes, weights, np.array([known[a] for a in episodes]))
 
     def _draw(
         self,
         space: SearchSpace,
+        prefer: Preference | None,
         policy: _Policy,
         known: dict[Architecture, FloatArray],
         rng: np.random.Generator,
@@ -99,10 +107,13 @@ class Reinforce(Strategy):
         new: dict[Architecture, None] = {}
         for _ in range(TRIES):
             weights = _simplex(self.batch, policy.objectives, rng)
-            genes = space.canonical(policy.sample(weights, rng))
-            for arch, w, valid in zip(genes.tolist(), weights, space.is_valid(genes), strict=True):
-                if valid and len(new) < self.batch:
-                    episodes.append(tuple(arch))
+            many = draws(prefer)
+            genes = space.canonical(policy.sample(np.repeat(weights, many, axis=0), rng))
+            for i, w in enumerate(weights):
+                drawn = space.valid(genes[i * many : (i + 1) * many])
+                fresh = [a for a in drawn if a not in known and a not in new] or drawn[:1]
+                if fresh and len(new) < self.batch:
+                    episodes.append(fresh[best_first(prefer, fresh)[0]])
                     rows.append(w)
                     if episodes[-1] not in known:
                         new.setdefault(episodes[-1])

@@ -60,6 +60,12 @@ class NasBench201(SearchSpace):
         """One a pair of nodes: the operation on the way from the earlier to the later."""
         return tuple(Variable(f"edge{source}{target}", OPERATIONS) for source, target in EDGES)
 
+    @property
+    def links(self) -> tuple[tuple[str, str], ...]:
+        """Pairs of variables, the first of which feeds the second: what graph predictors hear."""
+        names = {edge: f"edge{edge[0]}{edge[1]}" for edge in EDGES}
+        return tuple((names[a], names[b]) for a in EDGES for b in EDGES if a[1] == b[0])
+
     def canonical(self, archs: Archs) -> IntArray:
         """The representative of the isomorphic cells, or the cell itself; shape (n, 6)."""
         genes = np.asarray(archs, np.int64).reshape(-1, len(EDGES))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import cos, pi
 from typing import Any, final
 
 import torch
 from torch import nn
 
 from nasplug import NasplugError, SearchSpace, unknown
+from nasplug_training.descent import Descent
 from nasplug_training.subspace import Subspace
 
 
@@ -59,13 +59,12 @@ class Schedule:
         clip: float = 0.0,
         report_every: int = 4,
     ) -> None:
-        """`lr` is the peak, reached after `warmup` epochs and then lowered to 0 along a cosine.
+        """`optimizer` to `clip` are those of `Descent`; `warmup` is that of every phase.
 
-        `clip` limits the norm of a step's gradient (0: no limit). `weight_decay` spares batch norms
-        and biases. Every `report_every` epochs (0: never) the smallest, a middle and the largest
-        sub-network are measured. A phase is a mapping with any of `epochs`, `lr` and `random`, which
-        replace those above, `options`, the option values it allows by pattern of variable names
-        (see `Subspace`), and `sort_channels`, whether it begins by sorting channels by importance.
+        Every `report_every` epochs (0: never) the smallest, a middle and the largest sub-network are
+        measured. A phase is a mapping with any of `epochs`, `lr` and `random`, which replace those
+        above, `options`, the option values it allows by pattern of variable names (see `Subspace`),
+        and `sort_channels`, whether it begins by sorting channels by importance.
         """
         self.epochs = epochs
         self.batch_size = batch_size
@@ -82,9 +81,8 @@ class Schedule:
         self.warmup = warmup
         self.clip = clip
         self.report_every = report_every
-        if optimizer not in OPTIMIZERS:
-            raise unknown("optimizer", optimizer, OPTIMIZERS)
         _check(vars(self))
+        self.descent = Descent(optimizer, lr, momentum, weight_decay, warmup, clip)
         for phase in self.phases:
             for name in phase:
                 if name not in PHASE_KEYS:
@@ -109,22 +107,12 @@ class Schedule:
         ]
 
     def make_optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
-        """Over all parameters of `model`; vectors (batch norms, biases) do not decay."""
-        weights = [p for p in model.parameters() if p.ndim > 1]
-        vectors = [p for p in model.parameters() if p.ndim <= 1]
-        groups = [
-            {"params": weights, "weight_decay": self.weight_decay},
-            {"params": vectors, "weight_decay": 0.0},
-        ]
-        return OPTIMIZERS[self.optimizer](
-            [g for g in groups if g["params"]], self.lr, self.momentum
-        )
+        """Over all parameters of `model`."""
+        return self.descent.make_optimizer(model)
 
     def rate(self, peak: float, epoch: float, epochs: int) -> float:
         """The learning rate at a point of a phase, in epochs from its beginning."""
-        if epoch < self.warmup:
-            return peak * epoch / self.warmup
-        return peak / 2 * (1 + cos(pi * (epoch - self.warmup) / max(epochs - self.warmup, 1e-9)))
+        return self.descent.rate(peak, epoch, epochs)
 
 
 PHASE_KEYS = ("epochs", "lr", "random", "options", "sort_channels")
@@ -150,14 +138,3 @@ def _check(knobs: Mapping[str, Any]) -> None:
             raise NasplugError(
                 f"{name} of training must be a number, at least {least}, but got {value!r}"
             )
-
-
-def _sgd(groups: Any, lr: float, momentum: float) -> torch.optim.Optimizer:
-    return torch.optim.SGD(groups, lr, momentum=momentum, nesterov=momentum > 0)
-
-
-def _adamw(groups: Any, lr: float, momentum: float) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(groups, lr, betas=(momentum, 0.999))
-
-
-OPTIMIZERS = {"sgd": _sgd, "adamw": _adamw}

@@ -1,4 +1,4 @@
-"""Trained super-networks, kept by everything that determines them."""
+"""Trained weights, kept by everything that determines them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, final
 
@@ -25,10 +26,21 @@ State = Mapping[str, torch.Tensor]
 Train = Callable[[Checkpoint], tuple[State, Mapping[str, Any]]]
 
 
-def default_folder() -> Path:
-    """Where the user's caches are: $XDG_CACHE_HOME or ~/.cache, then nasplug/supernets."""
+def folder(cache: str | None, kind: str) -> Path:
+    """The user's `cache`; None: $XDG_CACHE_HOME or ~/.cache, then nasplug/`kind`."""
+    if cache:
+        return Path(cache).expanduser()
     home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(home).expanduser() / "nasplug" / "supernets"
+    return Path(home).expanduser() / "nasplug" / kind
+
+
+def versions() -> dict[str, str]:
+    """Of the programs that a training's numbers depend on."""
+    try:
+        own = version("nasplug")
+    except PackageNotFoundError:  # a checkout that is not installed
+        own = "checkout"
+    return {"nasplug": own, "torch": torch.__version__}
 
 
 @final
@@ -39,8 +51,13 @@ class Store:
     one at once train it once.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, what: str = "super-network", level: int = logging.INFO
+    ) -> None:
+        """`what` is kept there, in words; `level` is that of the log's line for each."""
         self.folder = folder
+        self.what = what
+        self.level = level
 
     def obtain(self, description: Mapping[str, Any], train: Train) -> Path:
         """The file of what `description` determines, made by `train` if it is not there.
@@ -70,7 +87,7 @@ class Store:
             try:
                 lock.acquire(timeout=0)
             except Timeout:
-                log.info("another process trains this super-network: waiting for it")
+                log.info("another process trains this %s: waiting for it", self.what)
                 lock.acquire()
         try:
             yield
@@ -83,7 +100,7 @@ class Store:
             yield
         except OSError as error:
             raise NasplugError(
-                f"trained super-networks are kept in {self.folder}, which must be writable, but "
+                f"each trained {self.what} is kept in {self.folder}, which must be writable, but "
                 f"{error}; name another folder with evaluator.cache=DIR"
             ) from None
 
@@ -93,4 +110,4 @@ class Store:
             temporary.write_text(json.dumps(remarks, indent=2) + "\n")
         with replacing(path) as temporary:
             safetensors.torch.save_file(tensors, temporary)
-        log.info("kept in %s", path)
+        log.log(self.level, "kept in %s", path)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, cast, final
 
@@ -29,7 +28,7 @@ from nasplug_training.checkpoint import Checkpoint
 from nasplug_training.devices import pick, place, threads
 from nasplug_training.inheritance import calibration_inputs, inherit, measure
 from nasplug_training.schedule import Schedule
-from nasplug_training.store import Store, default_folder
+from nasplug_training.store import Store, folder, versions
 from nasplug_training.trainer import Trainer
 from nasplug_training.weights import download, load, read
 
@@ -135,9 +134,9 @@ class SuperNetEvaluator(Evaluator):
 
     def _path(self, supernet: SuperNetwork) -> Path:
         """The file of the weights, trained or fetched if need be."""
-        folder = Path(self.cache).expanduser() if self.cache else default_folder()
+        cache = folder(self.cache, "supernets")
         if self.weights is None:
-            return Store(folder).obtain(self._description(), lambda c: self._train(supernet, c))
+            return Store(cache).obtain(self._description(), lambda c: self._train(supernet, c))
         if self.weights != PUBLISHED:
             return Path(self.weights).expanduser()
         address = getattr(supernet, PUBLISHED, None)
@@ -147,7 +146,7 @@ class SuperNetEvaluator(Evaluator):
                 f"{dict(self.task.dims)}: a head of another size cannot take them; leave weights out to "
                 "train it here, choose a task with the published number of classes, or give weights=PATH"
             )
-        return download(address, folder)
+        return download(address, cache)
 
     def _train(self, supernet: SuperNetwork, checkpoint: Checkpoint) -> Any:
         trainer = Trainer(
@@ -166,13 +165,5 @@ class SuperNetEvaluator(Evaluator):
             "training": hub.describe(self.training),
             "seed": self.seed,
             "device": pick(self.device).type,
-            "nasplug": _version(),
-            "torch": torch.__version__,
+            **versions(),
         }
-
-
-def _version() -> str:
-    try:
-        return version("nasplug")
-    except PackageNotFoundError:  # a checkout that is not installed
-        return "checkout"

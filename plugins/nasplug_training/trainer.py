@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import operator
 import time
 from math import isfinite
 from typing import Any, cast, final
@@ -13,6 +12,7 @@ import torch
 from torch import nn
 
 from nasplug import Architecture, NasplugError, SearchSpace, SuperNetwork, Task, progress, seeded
+from nasplug_training import epochs
 from nasplug_training.checkpoint import Checkpoint
 from nasplug_training.devices import detach, move, place, precision
 from nasplug_training.inheritance import calibration_inputs, inherit, measure
@@ -55,7 +55,7 @@ class Trainer:
     def train(self, checkpoint: Checkpoint) -> dict[str, dict[str, float]]:
         """Train, and return the quality of the smallest, a middle and the largest sub-network."""
         timeline = [(phase, local) for phase in self.plan for local in range(phase.epochs)]
-        steps = self._steps()
+        steps = epochs.steps(self.task, self.schedule.batch_size, self.seed)
         start = time.monotonic()
         with progress("training the super-network", total=steps * len(timeline)) as bar:
             begin = self._restore(checkpoint)
@@ -84,16 +84,6 @@ class Trainer:
                 reached[name] = measure(network, self.task, self.device)
         return reached
 
-    def _steps(self) -> int:
-        """Batches in an epoch; one pass over the data where the iterator gives no hint."""
-        batches = self.task.train_batches(self.schedule.batch_size, self.seed, 0)
-        steps = operator.length_hint(batches) or sum(1 for _ in batches)
-        if not steps:
-            raise NasplugError(
-                f"{type(self.task).__name__} must have training data, but gave no batch"
-            )
-        return steps
-
     def _enter(self, phase: Phase) -> None:
         """Begin a phase: a new optimiser, and before the second one the teacher of all that follow."""
         if phase is not self.plan[0] and self.teacher is None:
@@ -119,9 +109,7 @@ class Trainer:
                 self.task.train_batches(self.schedule.batch_size, self.seed, epoch)
             ):
                 rate = self.schedule.rate(phase.lr, local + (step + 0.5) / steps, phase.epochs)
-                for group in self.optimizer.param_groups:
-                    group["lr"] = rate
-                loss = self._step(self._nets(phase, rng), move(batch, self.device))
+                loss = self._step(self._nets(phase, rng), move(batch, self.device), rate)
                 shown = {"loss": f"{float(loss):.3f}"} if step % -(-steps // SHOWN) == 0 else {}
                 bar.advance(1, **shown)
         if not isfinite(float(loss)):
@@ -136,7 +124,7 @@ class Trainer:
         ends = [space.largest] * self.schedule.largest + [space.smallest] * self.schedule.smallest
         return ends + space.sample(phase.random, rng)
 
-    def _step(self, nets: list[Architecture], batch: Any) -> torch.Tensor:
+    def _step(self, nets: list[Architecture], batch: Any, rate: float) -> torch.Tensor:
         """One step of the optimiser on the summed gradients of `nets`; their mean loss."""
         inputs = self.task.inputs(batch)
         self.optimizer.zero_grad(set_to_none=True)
@@ -152,9 +140,7 @@ class Trainer:
             total += loss.detach() / len(nets)
             if place_ == 0 and self.schedule.largest and self.schedule.soft:
                 soft = detach(outputs)
-        if self.schedule.clip:
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.schedule.clip)
-        self.optimizer.step()
+        self.schedule.descent.step(self.optimizer, self.model, rate)
         return total
 
     def _loss(self, outputs: Any, batch: Any, soft: Any) -> torch.Tensor:

@@ -10,9 +10,9 @@ from nasplug_predictors.svr import SVR
 from nasplug_strategies.evolution import Evolution
 from nasplug_strategies.linas import Linas
 from nasplug_strategies.linas_batch import choose
-from nasplug_strategies.linas_features import Features, cost_weights
-from nasplug_strategies.linas_first import spread_sample
-from nasplug_strategies.linas_inner import changes
+from nasplug_strategies.linas_features import Features, cost_weights, kinds
+from nasplug_strategies.linas_first import OWN, _of_kinds, spread_sample
+from nasplug_strategies.linas_inner import changes, distinct
 from nasplug_strategies.linas_paper import LinasPaper
 
 from nasplug import Constraint, NasplugError, Objective, Problem, pareto
@@ -116,7 +116,7 @@ def test_kinds_count_options_of_variables_named_alike():
     space = ToySpace(layers=4)
     features = Features(space, np.random.default_rng(0))
     onehot = space.features(space.enumerate())
-    counts = onehot @ features._kinds
+    counts = onehot @ features._sums
     assert counts.shape[1] == 3  # width1..4, three options; depth is alone
     np.testing.assert_array_equal(counts.sum(axis=1), space.enumerate()[:, 0] + 1)
 
@@ -136,6 +136,15 @@ def test_the_first_sample_spans_the_costs():
     macs = space.costs(first)["macs"]
     every = space.costs(space.enumerate())["macs"]
     assert {macs.min(), macs.max()} == {every.min(), every.max()}
+
+
+def test_variables_of_one_kind_lean_alike():
+    space = ToySpace(layers=8)
+    assert kinds(space) == [tuple(range(1, 9))]
+    lean = _of_kinds(space, np.random.default_rng(0))
+    assert (lean[:, 0] == 0).all()  # depth, of no kind
+    assert (lean[:, 1:] == lean[:, 1:2]).all()
+    assert lean[:, 1].std() == pytest.approx(OWN, rel=0.1)
 
 
 def test_the_first_sample_keeps_computed_constraints():
@@ -182,3 +191,9 @@ def test_changes_are_the_neighbours():
     for arch in space.valid(space.sample(5, np.random.default_rng(0))):
         near = {tuple(row) for row in changes(space, np.array([arch])).tolist()} - {arch}
         assert near == set(space.neighbours(arch))
+
+
+def test_distinct_keeps_the_first_of_each():
+    rows = np.array([[1, 2], [0, 1], [1, 2], [0, 0], [0, 1]])
+    assert distinct(rows).tolist() == [[1, 2], [0, 1], [0, 0]]
+    assert distinct(rows[:0]).shape == (0, 2)

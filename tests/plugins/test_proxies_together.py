@@ -9,109 +9,27 @@ import numpy as np
 import pytest
 import torch
 from nasplug_proxies.evaluator import Proxies
-from torch import nn
+from proxy_parts import Images, Stripes
 from torch.nn import functional
 
 import nasplug
-from nasplug import Failure, Measurement, Metric, NasplugError, SearchSpace, Task, Variable
+from nasplug import Measurement, NasplugError
 from nasplug.proxy import Aggregator
 from nasplug.scoring import Feed, scores
 from nasplug.testing import EvaluatorContract, ProxyContract
-
-
-class Unit(nn.Module):
-    """Convolution, batch norm, activation in place; drops some of its output."""
-
-    def __init__(self, inputs, width, stride):
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv2d(inputs, width, 3, stride=stride, padding=1, bias=False),
-            nn.BatchNorm2d(width),
-            nn.ReLU(inplace=True),
-            nn.Dropout(0.5),
-        )
-
-    def forward(self, x):
-        return self.body(x)
-
-
-class Images(SearchSpace):
-    """Two to three units of elastic width on 8 x 8 images."""
-
-    variables = (
-        Variable("depth", (2, 3)),
-        Variable("width", (4, 6, 8)),
-    )
-
-    def build(self, arch):
-        depth, width = self.variables[0].options[arch[0]], self.variables[1].options[arch[1]]
-        units = [Unit(3 if k == 0 else width, width, 1 + k % 2) for k in range(depth)]
-        head = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, 3))
-        return nn.Sequential(*units, *head)
-
-    def example_inputs(self, batch_size):
-        return (torch.zeros(batch_size, 3, 8, 8),)
-
-
-class Stripes(Task):
-    """Images by their direction."""
-
-    metrics = {"top1": Metric("%", "maximize")}
-
-    def train_batches(self, batch_size, seed, epoch=0):
-        rng = torch.Generator().manual_seed(seed)
-        for _ in range(4):
-            labels = torch.arange(batch_size) % 3
-            yield torch.randn(batch_size, 3, 8, 8, generator=rng) + labels.view(-1, 1, 1, 1), labels
-
-    def criterion(self, outputs, batch):
-        return functional.cross_entropy(outputs, batch[-1])
-
-    def quality(self, model):
-        raise AssertionError("nothing is validated here")
-
-
-class Tokens(SearchSpace):
-    """Sequences of integers through an embedding, attention and a linear layer."""
-
-    variables = (Variable("width", (8, 16)),)
-
-    def build(self, arch):
-        return Encoder(self.variables[0].options[arch[0]])
-
-    def example_inputs(self, batch_size):
-        return (torch.arange(batch_size * 5).view(batch_size, 5) % 11,)
-
-
-class Encoder(nn.Module):
-    def __init__(self, width):
-        super().__init__()
-        self.embed = nn.Embedding(11, width)
-        self.layers = nn.ModuleList(
-            nn.TransformerEncoderLayer(width, 2, 2 * width, batch_first=True, activation=nn.GELU())
-            for _ in range(2)
-        )
-        self.head = nn.Linear(width, 3)
-
-    def forward(self, tokens):
-        x = self.embed(tokens)
-        for layer in self.layers:
-            x = layer(x)
-        return self.head(x.mean(1))
-
-
-class Reading(Stripes):
-    def train_batches(self, batch_size, seed, epoch=0):
-        rng = torch.Generator().manual_seed(seed)
-        for _ in range(4):
-            tokens = torch.randint(11, (batch_size, 5), generator=rng)
-            yield tokens, tokens[:, 0] % 3
-
 
 ALL = nasplug.choices("proxy")
 PARTS = {name: nasplug.make("proxy", name) for name in ALL}
 SINGLE = {name: part for name, part in PARTS.items() if not isinstance(part, Aggregator)}
 ARCHS = [(0, 0), (0, 2), (1, 1), (1, 2)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_cache(tmp_path_factory):
+    """Scores kept by other runs, of code that has changed since, are not for here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -306,97 +224,3 @@ def test_data_free_proxies_need_no_task(space):
     assert {"synflow", "zen", "meco", "flops", "params", "l2_norm", "linear_regions"} <= set(free)
     (outcome,) = Proxies(space, population=4).evaluate([(0, 1)], [*free, "az_nas"])
     assert isinstance(outcome, Measurement)
-
-
-# ---- what cannot be scored -----------------------------------------------------------------------
-
-
-def test_without_a_task_data_are_missed_in_one_line(space):
-    with pytest.raises(NasplugError, match=r"snip needs data.*task=") as error:
-        Proxies(space).evaluate([(0, 0)], ["snip"])
-    assert "\n" not in str(error.value)
-
-
-def test_class_labels_are_missed(space):
-    class Regression(Stripes):
-        def train_batches(self, batch_size, seed, epoch=0):
-            yield torch.randn(batch_size, 3, 8, 8), torch.randn(batch_size)
-
-    with pytest.raises(NasplugError, match="epe_nas needs a task whose target is one class label"):
-        Proxies(space, Regression(), 8).evaluate([(0, 0)], ["epe_nas"])
-
-
-def test_too_few_batches_are_missed(space):
-    class Short(Stripes):
-        def train_batches(self, batch_size, seed, epoch=0):
-            yield next(super().train_batches(batch_size, seed))
-
-    with pytest.raises(NasplugError, match="2 training batches"):
-        Proxies(space, Short(), 8).evaluate([(0, 0)], ["zico"])
-
-
-@pytest.mark.parametrize("name", ["snip", "synflow", "fisher", "ntk", "l2_norm", "grasp", "zico"])
-def test_a_network_without_layers_is_told_so(name):
-    class Bare(Images):
-        def build(self, arch):
-            class Mean(nn.Module):
-                def __init__(self):
-                    super().__init__()
-                    self.scale = nn.Parameter(torch.ones(3))
-
-                def forward(self, x):
-                    return x.mean((2, 3)) * self.scale
-
-            return Mean()
-
-    (outcome,) = Proxies(Bare(), Stripes(), 8).evaluate([(0, 0)], [name])
-    assert isinstance(outcome, Failure)
-    assert outcome.error.startswith(f"{name}: the network must have convolution")
-
-
-def test_not_finite_is_a_failure_with_its_reason():
-    class Dead(Images):
-        def build(self, arch):
-            model = super().build(arch)
-            nn.init.zeros_(model[-1].weight)
-            return model
-
-    (outcome,) = Proxies(Dead(), Stripes(), 8).evaluate([(0, 0)], ["jacob_cov"])
-    assert outcome.error == "jacob_cov must be finite, but for this network it is nan"
-
-
-COVERS_TOKENS = [
-    *(
-        "grad_norm",
-        "snip",
-        "plain",
-        "grasp",
-        "fisher",
-        "synflow",
-        "nwot",
-        "swap",
-        "swap_reg",
-        "ntk",
-    ),
-    *("l2_norm", "params", "flops", "zico"),
-]
-
-
-@pytest.mark.parametrize("name", COVERS_TOKENS)
-def test_sequences_of_integers_where_the_definition_allows(name):
-    evaluator = Proxies(Tokens(), Reading(), batch_size=8)
-    small, large = evaluator.evaluate([(0,), (1,)], [name])
-    assert small.values[name] != large.values[name]
-
-
-@pytest.mark.parametrize("name", ["jacob_cov", "epe_nas", "linear_regions"])
-def test_integers_have_no_jacobian(name):
-    (outcome,) = Proxies(Tokens(), Reading(), batch_size=8).evaluate([(0,)], [name])
-    assert isinstance(outcome, Failure)
-    assert "real numbers" in outcome.error
-
-
-@pytest.mark.parametrize("knobs", [{"batch_size": 1}, {"repeats": 0}, {"population": 1}])
-def test_impossible_knobs_are_named(knobs):
-    with pytest.raises(NasplugError, match=next(iter(knobs))):
-        Proxies(Images(), **knobs)

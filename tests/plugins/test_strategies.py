@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from nasplug_strategies.random_search import RandomSearch
 from nasplug_strategies.reinforce import Reinforce
 from sklearn.linear_model import Ridge
 
-from nasplug import Constraint, NasplugError, Problem
+from nasplug import Constraint, NasplugError, Preference, Problem
 from nasplug.testing import StrategyContract, ToySpace
 
 EVERY = {
@@ -198,3 +199,51 @@ def test_tell_must_fit_ask():
     archs = strategy.ask(3)[::-1]
     with pytest.raises(NasplugError, match="in order"):
         strategy.tell(archs, np.zeros((3, 2)))
+
+
+# ---- preferences and warm-ups ----------------------------------------------------------------------
+
+IGNORES = {"grid", "grid, spread"}
+OTHERWISE = {"one-shot predictor", "local search"}
+"""The score is something to learn from, or an order of what is measured anyway."""
+
+
+def whim(archs):
+    """A score that has nothing to do with what is measured; the shallowest have none."""
+    genes = np.asarray(archs)
+    return np.where(genes[:, 0] == 0, np.nan, genes @ [1, 3, 5, 7, 9, 2] % 11)
+
+
+def drive(name, **extra):
+    toy = Toy(LIMITED.get(name, 2))
+    problem = replace(toy.problem(), **extra)
+    return toy.drive(EVERY[name](), problem, {**SLOW, "gp": 15}.get(name, 60))
+
+
+def test_a_preference_is_followed(name):
+    free = drive(name)
+    led = drive(name, prefer=Preference(whim, candidates=6))
+    assert len(set(led)) == len(led) == len(free)
+    assert drive(name, prefer=Preference(whim, candidates=6)) == led
+    if name in IGNORES:
+        assert led == free
+    else:
+        assert led != free
+        assert name in OTHERWISE or np.nanmean(whim(led)) > np.nanmean(whim(free))
+
+
+def test_an_indifferent_preference_asks_no_repeats_and_ends(name):
+    """Equal scores, none at all, and a space that is soon exhausted."""
+    toy, space = Toy(LIMITED.get(name, 2)), ToySpace(layers=2)
+    for score in (lambda a: np.zeros(len(a)), lambda a: np.full(len(a), np.nan)):
+        problem = replace(toy.problem(space), prefer=Preference(score, candidates=3))
+        asked = toy.drive(EVERY[name](), problem, space.size + 5)
+        assert len(set(asked)) == len(asked) == space.size
+
+
+def test_architectures_of_a_warm_up_come_first(name):
+    space = ToySpace(layers=5)
+    first = tuple(tuple(row) for row in space.enumerate()[::9].tolist())
+    asked = drive(name, first=first)
+    assert len(set(asked)) == len(asked)
+    assert asked[:3] == list(first[:3])

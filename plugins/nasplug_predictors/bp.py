@@ -1,0 +1,141 @@
+"""BP: the binary-relation predictor, a graph network that learns which of two is better."""
+
+from __future__ import annotations
+
+import copy
+from itertools import pairwise
+from typing import final
+
+import numpy as np
+import torch
+from torch import nn
+
+from nasplug import NasplugError, SearchSpace, seeded
+from nasplug.types import FloatArray
+from nasplug_predictors.graph import Graph
+
+
+@final
+class BP:
+    """Ranks architectures by comparing them in pairs.
+
+    An architecture is a graph of its design variables (`nasplug_predictors.graph`); graph
+    convolutions embed it, and a linear head on the two embeddings of a pair says which is better.
+    Trained on both orders of every pair such a head is a difference of scores, so the network has
+    one score an architecture and learns log sigmoid(score_i - score_j) where i is better than j; to
+    predict, scores are scaled to the targets. Source: Dudziak et al., "BRP-NAS: prediction-based NAS
+    using GCNs" (NeurIPS 2020), whose network has 600 units, dropout 0.2 and learning rate 3.5e-4;
+    with pre-training by zero-cost scores, Abdelfattah et al. (ICLR 2021).
+
+    Called by strategies that know the space: `about` first, then perhaps `pretrain`. Without
+    `about`, every feature is a node of its own.
+
+    Args:
+        layers: graph convolutions.
+        hidden: units of each.
+        dropout: share of units dropped in training.
+        epochs: steps of AdamW, each on all pairs, with a cosine learning rate.
+        learning_rate: its first value.
+        weight_decay: of AdamW.
+        seed: of the first weights and of dropout.
+    """
+
+    def __init__(
+        self,
+        layers: int = 4,
+        hidden: int = 64,
+        dropout: float = 0.1,
+        epochs: int = 100,
+        learning_rate: float = 3e-3,
+        weight_decay: float = 5e-4,
+        seed: int = 0,
+    ) -> None:
+        for name, value in (("layers", layers), ("hidden", hidden), ("epochs", epochs)):
+            if value < 1:
+                raise NasplugError(f"{name} of bp must be at least 1, but got {value}")
+        self.layers = layers
+        self.hidden = hidden
+        self.dropout = dropout
+        self.epochs = epochs
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.seed = seed
+        self._graph: Graph | None = None
+        self._start: dict[str, torch.Tensor] | None = None
+
+    def about(self, space: SearchSpace) -> BP:
+        """What the features are features of; forgets what was learnt."""
+        self._graph, self._start = Graph.of(space), None
+        return self
+
+    def pretrain(self, X: FloatArray, scores: FloatArray) -> BP:
+        """Learn to rank features (n, f) by cheap scores (n,); every later `fit` starts from there."""
+        self._start = None
+        self._start = copy.deepcopy(self.fit(X, scores)._model.state_dict())
+        return self
+
+    def fit(self, X: FloatArray, y: FloatArray) -> BP:
+        """Learn from features (n, f) and targets (n,)."""
+        y = np.asarray(y, float)
+        graph = self._graph or Graph.of_columns(np.asarray(X).shape[1])
+        with seeded(self.seed):
+            self._model = _Network(graph, self.layers, self.hidden, self.dropout)
+            if self._start is not None:
+                self._model.load_state_dict(self._start)
+            self._train(graph, self._model, X, y)
+        scores = self._scores(X)
+        spread = float(scores.var())
+        slope = float(np.cov(scores, y, bias=True)[0, 1]) / spread if spread > 0 else 0.0
+        self._scale = (float(scores.mean()), max(slope, 1e-9 * float(y.std())), float(y.mean()))
+        return self
+
+    def predict(self, X: FloatArray) -> FloatArray:
+        """Predicted targets, shape (n,)."""
+        middle, slope, mean = self._scale
+        return mean + slope * (self._scores(X) - middle)
+
+    def _train(self, graph: Graph, model: _Network, X: FloatArray, y: FloatArray) -> None:
+        better, worse = np.nonzero(y[:, None] > y[None, :])
+        if not len(better):
+            return
+        nodes = graph.nodes(X)
+        optimiser = torch.optim.AdamW(
+            model.parameters(), self.learning_rate, weight_decay=self.weight_decay
+        )
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, self.epochs)
+        for _ in range(self.epochs):
+            scores = model(nodes)
+            loss = nn.functional.softplus(scores[worse] - scores[better]).mean()
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+        model.eval()
+
+    @torch.no_grad()
+    def _scores(self, X: FloatArray) -> FloatArray:
+        graph = self._graph or Graph.of_columns(np.asarray(X).shape[1])
+        parts = np.array_split(np.asarray(X, float), max(len(X) // 2048, 1))
+        found = torch.cat([self._model.eval()(graph.nodes(part)) for part in parts])
+        scores: FloatArray = found.double().numpy()
+        return scores
+
+
+class _Network(nn.Module):
+    """Nodes of shape (n, nodes, features) to scores of shape (n,), read at the global node."""
+
+    def __init__(self, graph: Graph, layers: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.flow = graph.flow
+        widths = [graph.width, *[hidden] * layers]
+        self.maps = nn.ModuleList(nn.Linear(i, o, bias=False) for i, o in pairwise(widths))
+        self.norms = nn.ModuleList(nn.LayerNorm(hidden) for _ in range(layers))
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(hidden, 1)
+
+    def forward(self, nodes: torch.Tensor) -> torch.Tensor:
+        """One score a graph."""
+        for linear, norm in zip(self.maps, self.norms, strict=True):
+            nodes = self.dropout(torch.relu(norm(self.flow @ linear(nodes))))
+        scores: torch.Tensor = self.head(nodes[:, -1]).squeeze(-1)
+        return scores

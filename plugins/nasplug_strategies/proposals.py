@@ -1,0 +1,52 @@
+"""Which of several candidates to propose: the problem's preference, a cheap score, decides.
+
+Without a preference nothing is scored, and no random number is drawn more than before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+
+from nasplug import Preference, Problem
+from nasplug.types import Architecture, FloatArray
+
+
+def draws(prefer: Preference | None) -> int:
+    """How many candidates to draw for one that is proposed."""
+    return prefer.candidates if prefer else 1
+
+
+def best_first(prefer: Preference | None, archs: Sequence[Architecture]) -> list[int]:
+    """The places of `archs` in the order to propose them: best-scored first, the unscored last; as
+    they are where scores are equal, or there is no preference."""
+    if prefer is None or not archs:
+        return list(range(len(archs)))
+    return [int(place) for place in np.argsort(-_scores(prefer, archs), kind="stable")]
+
+
+def sampled(
+    problem: Problem, n: int, rng: np.random.Generator, seen: Collection[Architecture] = ()
+) -> list[Architecture]:
+    """`n` random architectures outside `seen`, each the best-scored of as many as the preference
+    says; fewer where the space has fewer."""
+    drawn = problem.space.sample(n * draws(problem.prefer), rng, seen)
+    return of_each(problem.prefer, [tuple(row) for row in drawn.tolist()], n)
+
+
+def of_each(prefer: Preference | None, archs: Sequence[Architecture], n: int) -> list[Architecture]:
+    """`n` of `archs`, which stand in order: the best-scored of every n-th of the first
+    n * `prefer.candidates`; the first `n` without a preference; fewer if there are fewer."""
+    archs = list(archs[: n * draws(prefer)])
+    if prefer is None or not archs:
+        return archs
+    scores = _scores(prefer, archs)
+    groups = (np.arange(i, len(archs), n) for i in range(min(n, len(archs))))
+    return [archs[group[np.argmax(scores[group])]] for group in groups]
+
+
+def _scores(prefer: Preference, archs: Sequence[Architecture]) -> FloatArray:
+    """Shape (n,), -inf where there is none."""
+    scores = np.asarray(prefer.score(archs), float)
+    return np.where(np.isnan(scores), -np.inf, scores)

@@ -1,0 +1,71 @@
+"""Descent: the optimiser of a training, and how its learning rate and its gradient are held."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import cos, pi
+from typing import Any, final
+
+import torch
+from torch import nn
+
+from nasplug import unknown
+
+
+@final
+@dataclass(frozen=True)
+class Descent:
+    """How weights are lowered down the slope of a loss, for super-networks and single ones alike.
+
+    `lr` is the peak, reached after `warmup` epochs and then lowered to 0 along a cosine. `clip`
+    limits the norm of a step's gradient (0: no limit). `weight_decay` spares batch norms and biases.
+    """
+
+    optimizer: str
+    lr: float
+    momentum: float
+    weight_decay: float
+    warmup: float
+    clip: float
+
+    def __post_init__(self) -> None:
+        """An error for an optimiser that is not known."""
+        if self.optimizer not in OPTIMIZERS:
+            raise unknown("optimizer", self.optimizer, OPTIMIZERS)
+
+    def make_optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
+        """Over all parameters of `model`; vectors (batch norms, biases) do not decay."""
+        weights = [p for p in model.parameters() if p.ndim > 1]
+        vectors = [p for p in model.parameters() if p.ndim <= 1]
+        groups = [
+            {"params": weights, "weight_decay": self.weight_decay},
+            {"params": vectors, "weight_decay": 0.0},
+        ]
+        return OPTIMIZERS[self.optimizer](
+            [g for g in groups if g["params"]], self.lr, self.momentum
+        )
+
+    def rate(self, peak: float, epoch: float, epochs: int) -> float:
+        """The learning rate at a point of a cycle, in epochs from its beginning."""
+        if epoch < self.warmup:
+            return peak * epoch / self.warmup
+        return peak / 2 * (1 + cos(pi * (epoch - self.warmup) / max(epochs - self.warmup, 1e-9)))
+
+    def step(self, optimizer: torch.optim.Optimizer, model: nn.Module, rate: float) -> None:
+        """One step of the optimiser at `rate`, on the gradients that `model` holds."""
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        if self.clip:
+            nn.utils.clip_grad_norm_(model.parameters(), self.clip)
+        optimizer.step()
+
+
+def _sgd(groups: Any, lr: float, momentum: float) -> torch.optim.Optimizer:
+    return torch.optim.SGD(groups, lr, momentum=momentum, nesterov=momentum > 0)
+
+
+def _adamw(groups: Any, lr: float, momentum: float) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(groups, lr, betas=(momentum, 0.999))
+
+
+OPTIMIZERS = {"sgd": _sgd, "adamw": _adamw}

@@ -1,0 +1,151 @@
+"""Trains one stand-alone network from the weights that it has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from math import ceil, isfinite
+from typing import Any, final
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from nasplug import NasplugError, Task, seeded
+from nasplug_training.checkpoint import Checkpoint
+from nasplug_training.descent import Descent
+from nasplug_training.devices import move, place, precision
+from nasplug_training.inheritance import measure
+
+
+class Diverged(Exception):
+    """The loss of a training is no finite number any more."""
+
+
+@final
+class Single:
+    """A course of training, at full or reduced fidelity, the same for every network.
+
+    Everybody sees the same batches, by `seed`; what a network itself draws (dropout) follows from a
+    seed of its own, so that nothing depends on who was trained before.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        descent: Descent,
+        epochs: int,
+        batch_size: int,
+        steps: int,
+        share: float,
+        image_size: int | None,
+        stop_after: int,
+        stop_at: float,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        """`steps` is how many batches a whole epoch has; the rest is as in `TrainingEvaluator`."""
+        self.task = task
+        self.descent = descent
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.steps = ceil(share * steps)
+        self.image_size = image_size
+        self.stop_after = stop_after
+        self.stop_at = stop_at
+        self.seed = seed
+        self.device = device
+
+    def train(self, network: nn.Module, own: Sequence[int], checkpoint: Checkpoint | None) -> int:
+        """Train `network` in place, with the seed `own`; how many epochs it had.
+
+        It goes on from `checkpoint`, where something is saved. `Diverged` if the loss does.
+        """
+        optimizer = self.descent.make_optimizer(place(network, self.device))
+        begin = self._restore(network, optimizer, checkpoint)
+        with resized(network, self.image_size):
+            for epoch in range(begin, self.epochs):
+                with seeded(int(np.random.default_rng([*own, epoch]).integers(2**62))):
+                    loss = self._epoch(network.train(), optimizer, epoch)
+                if not isfinite(loss):
+                    raise Diverged(f"the loss of epoch {epoch + 1} is {loss}")
+                if epoch + 1 == self.stop_after < self.epochs and self._hopeless(network):
+                    return epoch + 1
+                if checkpoint:
+                    state = {"model": network.state_dict(), "optimizer": optimizer.state_dict()}
+                    checkpoint.save({"epoch": epoch + 1, **state})
+        return self.epochs
+
+    def quality(self, network: nn.Module) -> dict[str, float]:
+        """The task's, of a network on the device, at the size of images that it was trained on."""
+        with resized(network, self.image_size):
+            return measure(network.eval(), self.task, self.device)
+
+    def _epoch(self, network: nn.Module, optimizer: torch.optim.Optimizer, epoch: int) -> float:
+        """The mean loss of an epoch."""
+        total = torch.zeros((), device=self.device)
+        batches = self.task.train_batches(self.batch_size, self.seed, epoch)
+        for step, batch in enumerate(islice(batches, self.steps)):
+            optimizer.zero_grad(set_to_none=True)
+            with precision(self.device):
+                loss = self.task.loss(network, move(batch, self.device))
+            loss.backward()
+            rate = self.descent.rate(
+                self.descent.lr, epoch + (step + 0.5) / self.steps, self.epochs
+            )
+            self.descent.step(optimizer, network, rate)
+            total += loss.detach()
+        return float(total) / self.steps
+
+    def _hopeless(self, network: nn.Module) -> bool:
+        name, metric = next(iter(self.task.metrics.items()))
+        value = self.quality(network)[name]
+        return value < self.stop_at if metric.direction == "maximize" else value > self.stop_at
+
+    def _restore(
+        self,
+        network: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        checkpoint: Checkpoint | None,
+    ) -> int:
+        """The epoch to begin with."""
+        state = checkpoint.load() if checkpoint else None
+        if state is None:
+            return 0
+        network.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        return int(state["epoch"])
+
+
+@contextmanager
+def resized(network: nn.Module, size: int | None) -> Iterator[None]:
+    """Within it the network sees its images at `size` x `size`, by bilinear interpolation; None: as
+    they are. Images are inputs of real numbers with four axes; an error where there are none."""
+    if size is None:
+        yield
+        return
+
+    def shrink(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        if not any(map(_is_image, inputs)):
+            shapes = ", ".join(str(tuple(getattr(x, "shape", ()))) for x in inputs)
+            raise NasplugError(
+                "image_size of evaluator=training needs images, of shape (batch, channels, height, "
+                f"width), but the task gives {shapes}; leave image_size out"
+            )
+        return tuple(_interpolate(x, size) if _is_image(x) else x for x in inputs)
+
+    hook = network.register_forward_pre_hook(shrink)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def _is_image(x: Any) -> bool:
+    return isinstance(x, torch.Tensor) and x.ndim == 4 and x.is_floating_point()
+
+
+def _interpolate(x: torch.Tensor, size: int) -> torch.Tensor:
+    return functional.interpolate(x, (size, size), mode="bilinear", antialias=True)
