@@ -14,7 +14,8 @@ PLUGINS = sorted(p for p in (ROOT / "plugins").iterdir() if (p / "__init__.py").
 LAYERS = [
     {"types", "errors", "seeding", "display", "hookspecs"},
     {"space", "supernet", "task", "evaluator", "predictor", "strategy", "proxy", "pareto", "probe"},
-    {"executor", "ledger", "loop", "run", "folder", "picture", "hub", "scoring"},
+    {"executor", "ledger", "loop", "run", "folder", "picture", "hub", "scoring"}
+    | {"rounds", "devices", "calibration"},
     {"assembly", "terminal"},
     {"modes", "sweep", "testing"},
     {"__init__", "__main__"},
@@ -71,7 +72,7 @@ def test_the_core_keeps_its_layers_and_knows_no_plugin(path):
             other = name.split(".")[1]
             if other in LEVEL:
                 assert LEVEL[other] <= LEVEL[part(path)], f"imports {name}"
-    if part(path) not in ("testing", "probe", "scoring"):
+    if part(path) not in ("testing", "probe", "scoring", "devices", "calibration"):
         assert not HEAVY & {n.split(".")[0] for n in imports(path, top_only=True)}
 
 

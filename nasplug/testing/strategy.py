@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -94,9 +95,7 @@ class StrategyContract:
         """Of what is proposed late, more keeps the limit than of what a random search proposes."""
         plain = self.problem()
         limit = Constraint("params", max=120.0)
-        problem = Problem(
-            plain.space, plain.objectives, (limit,), computed=(*plain.computed, "params")
-        )
+        problem = replace(plain, constraints=(limit,), computed=(*plain.computed, "params"))
         asked = self.drive(strategy, problem, self.budget)
         assert len(set(asked)) == self.budget
         self.check_constrained(problem.space.costs(asked)["params"] <= 120.0)

@@ -9,12 +9,13 @@ import numpy as np
 import torch
 
 from nasplug import NasplugError, Problem, Strategy, progress, seeded
+from nasplug.rounds import Rounds
 from nasplug.types import Architecture, FloatArray
 from nasplug_nni.one_shot_controller import Controller
 from nasplug_nni.one_shot_costs import Costs, Penalty
 from nasplug_nni.one_shot_front import check, swept
 from nasplug_nni.one_shot_inheritance import Inherited
-from nasplug_nni.one_shot_proposals import Proposals
+from nasplug_nni.one_shot_proposals import nonempty
 from nasplug_nni.one_shot_weights import SharedWeights, Training, pairs, the_task
 
 TRIES = 16
@@ -93,17 +94,18 @@ class Enas(Strategy):
         def search(penalty: Penalty | None, seed: int) -> Iterator[Architecture]:
             return self._derive(problem, penalty, seed, *self.train(problem, penalty, seed))
 
-        self._proposals = Proposals(
-            swept(problem, self._costs, search, self.first, self.derived, self.sweep, self.limit)
+        batches = swept(
+            problem, self._costs, search, self.first, self.derived, self.sweep, self.limit
         )
+        self._rounds = Rounds(nonempty(batches))
 
     def ask(self, n: int) -> Sequence[Architecture]:
         """What is left of the batch, at most `n`; trains when a search's turn comes."""
-        return self._proposals.ask(n)
+        return self._rounds.ask(n)
 
     def tell(self, archs: Sequence[Architecture], values: FloatArray) -> None:
         """Costs are learnt from."""
-        self._proposals.tell(archs)
+        self._rounds.tell(archs, values)
         self._costs.tell(archs, values)
 
     def train(

@@ -9,10 +9,11 @@ import numpy as np
 import torch
 
 from nasplug import Problem, Strategy, progress, seeded
+from nasplug.rounds import Rounds
 from nasplug.types import Architecture, FloatArray
 from nasplug_nni.one_shot_costs import Costs, Penalty, expected
 from nasplug_nni.one_shot_front import check, swept
-from nasplug_nni.one_shot_proposals import Proposals
+from nasplug_nni.one_shot_proposals import nonempty
 from nasplug_nni.one_shot_ranking import by_probability
 from nasplug_nni.one_shot_relaxations import Relaxation
 from nasplug_nni.one_shot_unrolled import gradient, unrolled
@@ -88,17 +89,18 @@ class GradientSearch(Strategy):
             alphas = self.train(problem, penalty, seed)
             return by_probability(problem.space, [a.softmax(0).double().numpy() for a in alphas])
 
-        self._proposals = Proposals(
-            swept(problem, self._costs, search, self.first, self.derived, self.sweep, self.limit)
+        batches = swept(
+            problem, self._costs, search, self.first, self.derived, self.sweep, self.limit
         )
+        self._rounds = Rounds(nonempty(batches))
 
     def ask(self, n: int) -> Sequence[Architecture]:
         """What is left of the batch, at most `n`; trains when a search's turn comes."""
-        return self._proposals.ask(n)
+        return self._rounds.ask(n)
 
     def tell(self, archs: Sequence[Architecture], values: FloatArray) -> None:
         """Costs are learnt from."""
-        self._proposals.tell(archs)
+        self._rounds.tell(archs, values)
         self._costs.tell(archs, values)
 
     def train(self, problem: Problem, penalty: Penalty | None, seed: int) -> list[torch.Tensor]:

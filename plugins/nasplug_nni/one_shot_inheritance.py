@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar, final
+from typing import TypeVar, final
 
 import numpy as np
 import torch
 from torch import nn
 
 from nasplug import progress, seeded
+from nasplug.calibration import calibrate
+from nasplug.devices import move
 from nasplug.types import Architecture, FloatArray
-from nasplug_nni.one_shot_weights import SharedWeights, move
+from nasplug_nni.one_shot_weights import SharedWeights
 
 Measured = TypeVar("Measured")
-NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 @final
@@ -50,28 +51,10 @@ class Inherited:
         task = self.shared.task
         with seeded(self.shared.seed):
             network = self.shared.supernet.extract(arch)
-            recalibrate(network, [task.inputs(batch) for batch in self._batches])
+            calibrate(network, [task.inputs(batch) for batch in self._batches])
             return measure(network)
 
     @torch.no_grad()
     def _loss(self, network: nn.Module) -> float:
         losses = [self.shared.task.loss(network, batch) for batch in self._batches]
         return float(torch.stack(losses).mean())
-
-
-@torch.no_grad()
-def recalibrate(network: nn.Module, inputs: Sequence[tuple[Any, ...]]) -> None:
-    """Set the running statistics of every batch norm to the plain average over `inputs`; the network
-    is left in evaluation mode."""
-    network.eval()
-    norms = [m for m in network.modules() if isinstance(m, NORMS) and m.track_running_stats]
-    before = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # a plain average
-        norm.train()
-    for batch in inputs if norms else ():
-        network(*batch)
-    for norm, momentum in zip(norms, before, strict=True):
-        norm.momentum = momentum
-        norm.eval()

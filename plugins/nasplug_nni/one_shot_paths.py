@@ -9,11 +9,12 @@ from typing import final
 import numpy as np
 
 from nasplug import NasplugError, Problem, SearchSpace, Strategy, progress, seeded
+from nasplug.rounds import Rounds
 from nasplug.types import Architecture, FloatArray
 from nasplug_nni.one_shot_costs import Costs
 from nasplug_nni.one_shot_front import opening
 from nasplug_nni.one_shot_inheritance import Inherited
-from nasplug_nni.one_shot_proposals import Batches, Proposals, the_rest
+from nasplug_nni.one_shot_proposals import Batches, nonempty, the_rest
 from nasplug_nni.one_shot_ranking import by_fronts
 from nasplug_nni.one_shot_weights import SharedWeights, Training, the_task
 
@@ -67,15 +68,15 @@ class SinglePath(Strategy):
         """Start anew; an error without a task, or if the inner search cannot solve such a problem."""
         self._costs = Costs(problem, tuple(the_task(problem).metrics))
         self.inner.setup(problem)
-        self._proposals = Proposals(self._batches(problem))
+        self._rounds = Rounds(nonempty(self._batches(problem)))
 
     def ask(self, n: int) -> Sequence[Architecture]:
         """What is left of the batch, at most `n`; trains when first asked."""
-        return self._proposals.ask(n)
+        return self._rounds.ask(n)
 
     def tell(self, archs: Sequence[Architecture], values: FloatArray) -> None:
         """Costs are learnt from."""
-        self._proposals.tell(archs)
+        self._rounds.tell(archs, values)
         self._costs.tell(archs, values)
 
     def train(self, problem: Problem, seed: int) -> SharedWeights:

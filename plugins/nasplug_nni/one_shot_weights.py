@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from nasplug import NasplugError, Problem, SuperNetwork, Task, seeded
+from nasplug.devices import move, pick
 
 
 @final
@@ -147,17 +148,3 @@ def the_task(problem: Problem) -> Task:
             "uses one, e.g. evaluator=training, or another strategy, e.g. +strategy=linas"
         )
     return problem.task
-
-
-def pick(device: str) -> torch.device:
-    """The device called `device`; "auto" is CUDA where there is one, else the CPU."""
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(device)
-
-
-def move(batch: Any, device: torch.device) -> Any:
-    """A tensor, or tuples of them, on `device`."""
-    if isinstance(batch, torch.Tensor):
-        return batch.to(device, non_blocking=True)
-    return tuple(move(part, device) for part in batch)

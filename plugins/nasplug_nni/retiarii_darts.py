@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, random_split
 
 from nasplug import NasplugError, seeded
+from nasplug.devices import move, pick
 from nasplug_nni.one_shot_unrolled import gradient, unrolled
-from nasplug_nni.one_shot_weights import move, pick
 from nasplug_nni.retiarii_choices import open_choices, space
 
 log = logging.getLogger(__name__)

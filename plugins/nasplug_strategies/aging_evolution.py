@@ -9,11 +9,11 @@ from typing import final
 import numpy as np
 
 from nasplug import NasplugError, Preference, Problem, Strategy
+from nasplug.rounds import Rounds, Search
 from nasplug.types import Architecture, FloatArray
 from nasplug_strategies.opening import fill_up, opening
 from nasplug_strategies.proposals import best_first, draws
 from nasplug_strategies.ranking import standing
-from nasplug_strategies.rounds import Rounds, Search
 
 
 @final

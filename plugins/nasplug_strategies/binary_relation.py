@@ -10,10 +10,10 @@ from typing import Any, Protocol, final, runtime_checkable
 import numpy as np
 
 from nasplug import NasplugError, Predictor, Problem, SearchSpace, Strategy
+from nasplug.rounds import Rounds, Search
 from nasplug.types import Architecture, FloatArray, IntArray
 from nasplug_strategies.opening import fill_up, opening
 from nasplug_strategies.ranking import standing
-from nasplug_strategies.rounds import Rounds, Search
 
 
 @runtime_checkable

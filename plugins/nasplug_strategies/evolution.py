@@ -10,6 +10,7 @@ import numpy as np
 from nasplug import NasplugError, Problem, Strategy
 from nasplug.errors import unknown
 from nasplug.pareto import bounds
+from nasplug.rounds import Rounds, Search
 from nasplug.types import Architecture, FloatArray
 from nasplug_strategies.algorithms import ALGORITHMS, check
 from nasplug_strategies.algorithms import settings as own_settings
@@ -17,7 +18,6 @@ from nasplug_strategies.engine import Exhausted, Parts
 from nasplug_strategies.opening import fill_up, opening
 from nasplug_strategies.operators import Variation
 from nasplug_strategies.ranking import standing
-from nasplug_strategies.rounds import Rounds, Search
 
 FAILED = 1e3
 """Loss of an architecture that could not be measured; the first population's lie in 0..1."""

@@ -9,9 +9,9 @@ from typing import Literal, final
 
 from nasplug import NasplugError, Problem, SearchSpace, Strategy
 from nasplug.errors import unknown
+from nasplug.rounds import Rounds, Search
 from nasplug.types import Architecture, FloatArray
 from nasplug_strategies.opening import opening
-from nasplug_strategies.rounds import Rounds, Search
 
 
 @final

@@ -9,6 +9,7 @@ from typing import final
 import numpy as np
 
 from nasplug import NasplugError, Predictor, Problem, Strategy
+from nasplug.rounds import Rounds, Search
 from nasplug.types import Architecture, FloatArray, IntArray
 from nasplug_strategies.linas_batch import choose
 from nasplug_strategies.linas_features import Features
@@ -18,7 +19,6 @@ from nasplug_strategies.linas_model import Model
 from nasplug_strategies.opening import fill_up, opening
 from nasplug_strategies.proposals import draws, of_each
 from nasplug_strategies.ranking import standing
-from nasplug_strategies.rounds import Rounds, Search
 
 
 @final

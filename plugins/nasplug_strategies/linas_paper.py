@@ -9,13 +9,13 @@ from typing import final
 import numpy as np
 
 from nasplug import NasplugError, Predictor, Problem, Strategy
+from nasplug.rounds import Rounds, Search
 from nasplug.types import Architecture, FloatArray
 from nasplug_strategies.linas_inner import search_predicted
 from nasplug_strategies.linas_model import Model
 from nasplug_strategies.opening import fill_up, opening
 from nasplug_strategies.proposals import draws, of_each
 from nasplug_strategies.ranking import standing
-from nasplug_strategies.rounds import Rounds, Search
 
 
 @final

@@ -9,10 +9,10 @@ import numpy as np
 
 from nasplug import NasplugError, Problem, Strategy
 from nasplug.pareto import nondominated
+from nasplug.rounds import Rounds, Search
 from nasplug.types import Architecture, FloatArray
 from nasplug_strategies.opening import fill_up, opening
 from nasplug_strategies.proposals import best_first, sampled
-from nasplug_strategies.rounds import Rounds, Search
 
 
 @final

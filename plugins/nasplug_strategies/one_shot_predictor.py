@@ -10,10 +10,10 @@ from typing import final
 import numpy as np
 
 from nasplug import NasplugError, Predictor, Problem, Strategy
+from nasplug.rounds import Rounds, Search
 from nasplug.types import Architecture, Archs, FloatArray, IntArray
 from nasplug_strategies.opening import fill_up, opening
 from nasplug_strategies.ranking import standing
-from nasplug_strategies.rounds import Rounds, Search
 
 
 @final

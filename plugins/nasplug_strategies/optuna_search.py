@@ -15,10 +15,10 @@ from optuna.trial import Trial, TrialState
 
 from nasplug import NasplugError, Problem, Strategy
 from nasplug.errors import unknown
+from nasplug.rounds import Rounds, Search
 from nasplug.types import Architecture, FloatArray
 from nasplug_strategies.opening import opening
 from nasplug_strategies.proposals import best_first, draws
-from nasplug_strategies.rounds import Rounds, Search
 
 FIRST = 10
 """Architectures of a warm-up that are measured, where the sampler has no start-up trials of its own."""

@@ -8,10 +8,10 @@ from typing import final
 import numpy as np
 
 from nasplug import NasplugError, Problem, Strategy
+from nasplug.rounds import Rounds, Search
 from nasplug.types import Architecture, FloatArray
 from nasplug_strategies.opening import opening
 from nasplug_strategies.proposals import sampled
-from nasplug_strategies.rounds import Rounds, Search
 
 
 @final

@@ -9,10 +9,10 @@ import numpy as np
 
 from nasplug import NasplugError, Preference, Problem, SearchSpace, Strategy
 from nasplug.pareto import bounds
+from nasplug.rounds import Rounds, Search
 from nasplug.types import Architecture, FloatArray, IntArray
 from nasplug_strategies.opening import opening
 from nasplug_strategies.proposals import best_first, draws
-from nasplug_strategies.rounds import Rounds, Search
 
 TRIES = 20
 """Draws from the policy for one batch before neighbours of what it draws fill it."""

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from nasplug import Architecture, SuperNetwork, Task
-from nasplug_training.calibration import calibrate
-from nasplug_training.devices import channels_last, move, precision
+from nasplug.calibration import calibrate
+from nasplug.devices import channels_last, move, precision
 
 
 def calibration_inputs(task: Task, batch_size: int, device: torch.device) -> list[tuple[Any, ...]]:

@@ -23,9 +23,9 @@ from nasplug import (
     hub,
     seeded,
 )
+from nasplug.devices import pick, place, threads
 from nasplug.types import Outcome
 from nasplug_training.checkpoint import Checkpoint
-from nasplug_training.devices import pick, place, threads
 from nasplug_training.inheritance import calibration_inputs, inherit, measure
 from nasplug_training.schedule import Schedule
 from nasplug_training.store import Store, folder, versions

@@ -26,11 +26,11 @@ from nasplug import (
     hub,
     seeded,
 )
+from nasplug.devices import pick, place, threads
 from nasplug.types import Outcome
 from nasplug_training import epochs as lengths
 from nasplug_training.checkpoint import Checkpoint
 from nasplug_training.descent import Descent
-from nasplug_training.devices import pick, place, threads
 from nasplug_training.single import Diverged, Single
 from nasplug_training.store import Store, folder, versions
 from nasplug_training.weights import load, read

@@ -11,14 +11,12 @@ import pytest
 import torch
 from nasplug_nni.one_shot_controller import Controller
 from nasplug_nni.one_shot_costs import Costs, expected
-from nasplug_nni.one_shot_inheritance import recalibrate
-from nasplug_nni.one_shot_proposals import Proposals, the_rest
+from nasplug_nni.one_shot_proposals import nonempty, the_rest
 from nasplug_nni.one_shot_ranking import by_fronts, by_probability, feasible_first
 from nasplug_nni.one_shot_relaxations import AJAR, BinaryGates, Gumbel, Softmax
 from nasplug_nni.one_shot_unrolled import unrolled
-from torch import nn
 
-from nasplug import Constraint, NasplugError, Objective, Problem, pareto
+from nasplug import Constraint, Objective, Problem, pareto
 from nasplug.testing import ToySpace
 
 ALPHAS = [torch.tensor([0.5, -1.0, 0.3]), torch.tensor([1.0, 0.0]), torch.tensor([0.7])]
@@ -250,44 +248,12 @@ def test_the_controller_draws_as_its_probabilities_say() -> None:
     assert max(p.values()) > 1.5 * min(p.values())
 
 
-def test_recalibration_is_the_mean_over_batches() -> None:
-    torch.manual_seed(0)
-    network = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2), nn.Dropout(0.5), nn.Linear(2, 2))
-    batches = [(torch.randn(16, 3) * 3 + 1,) for _ in range(4)]
-    outputs = [network[0](x).detach() for (x,) in batches]
-    recalibrate(network, batches)
-    norm = network[1]
-    torch.testing.assert_close(norm.running_mean, torch.stack([o.mean(0) for o in outputs]).mean(0))
-    torch.testing.assert_close(norm.running_var, torch.stack([o.var(0) for o in outputs]).mean(0))
-    assert not network.training and norm.momentum == 0.1 and not network[2].training
-
-
 # ---- asking ----------------------------------------------------------------------------------------
 
 
-def test_a_batch_is_asked_in_pieces_and_the_next_follows_the_whole() -> None:
-    made = []
-
-    def batches() -> Any:
-        for start in (0, 3, 3, 6):
-            made.append(start)
-            yield [(k,) for k in range(start, start + 3)] if start != 3 or len(made) == 2 else []
-
-    proposals = Proposals(batches())
-    assert proposals.ask(2) == [(0,), (1,)] == proposals.ask(2) and made == [0]
-    proposals.tell([(0,)])
-    assert proposals.ask(9) == [(1,), (2,)]
-    with pytest.raises(NasplugError, match="`tell` must get"):
-        proposals.tell([(2,)])
-    proposals.tell([(1,), (2,)])
-    assert proposals.ask(1) == [(3,)]
-    proposals.tell([(3,)])
-    proposals.tell(proposals.ask(9))
-    assert proposals.ask(5) == [(6,), (7,), (8,)] and made == [0, 3, 3, 6], (
-        "empty ones are passed over"
-    )
-    proposals.tell(proposals.ask(9))
-    assert proposals.ask(5) == []
+def test_an_empty_batch_is_not_the_end() -> None:
+    batches = iter([[], [(0,), (1,)], [], [(2,)]])
+    assert list(nonempty(batches)) == [[(0,), (1,)], [(2,)]]
 
 
 def test_the_rest_is_everything_else_once() -> None:

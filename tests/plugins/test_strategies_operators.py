@@ -17,11 +17,11 @@ from nasplug_strategies.pymoo_algorithms import reference_directions
 from nasplug_strategies.random_search import RandomSearch
 from nasplug_strategies.ranking import crowding, standing
 from nasplug_strategies.reinforce import Reinforce
-from nasplug_strategies.rounds import Rounds
 from sklearn.linear_model import Ridge
 
 from nasplug import Constraint, NasplugError, Objective, Problem, SearchSpace, Variable
 from nasplug.pareto import hypervolume
+from nasplug.rounds import Rounds
 from nasplug.testing import ToySpace
 
 

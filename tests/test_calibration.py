@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from nasplug_training.calibration import calibrate
 from torch import nn
+
+from nasplug.calibration import calibrate
 
 
 def network() -> nn.Sequential:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
-from nasplug import NasplugError
+from nasplug.errors import NasplugError
 
 Module = TypeVar("Module", bound=nn.Module)
 

@@ -7,7 +7,7 @@ from typing import final
 
 import numpy as np
 
-from nasplug import NasplugError
+from nasplug.errors import NasplugError
 from nasplug.types import Architecture, FloatArray
 
 Search = Generator[Sequence[Architecture], FloatArray, None]
