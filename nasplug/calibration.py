@@ -31,7 +31,7 @@ def calibrate(model: nn.Module, batches: Iterable[tuple[Any, ...]]) -> None:
     with ExitStack() as stack:
         averages = [_Average(norm) for norm in norms]
         for average in averages:
-            average.norm.forward = average.forward  # of this instance: hides the class's own
+            average.norm.__dict__["forward"] = average.forward  # hides the class's own
             stack.callback(average.norm.__dict__.pop, "forward")
         for inputs in batches:
             model(*inputs)
@@ -47,7 +47,7 @@ class _Average:
     the allocator return and ask for whole pages again and again.
     """
 
-    def __init__(self, norm: nn.modules.batchnorm._BatchNorm) -> None:
+    def __init__(self, norm: Any) -> None:
         self.norm = norm
         self.samples = 0
         self.mean = torch.zeros_like(norm.running_mean)
