@@ -9,7 +9,7 @@ from scipy.stats import kendalltau, spearmanr
 
 from nasplug import Evaluator, Failure, Measurement, Metric, NasplugError
 from nasplug.hub import compose
-from nasplug.modes.correlate import Sheet, correlation, main
+from nasplug.modes.correlate import Sheet, correlation, cross_validated, main
 from nasplug.types import Architecture
 
 SPACE = "+space=nasbench201"
@@ -42,6 +42,18 @@ def test_what_has_no_value_is_left_out():
     x = np.where(y % 5 == 0, np.nan, y)
     assert correlation("it", x, y).n == 16
     assert correlation("it", x[:2], y[:2]).n == 1
+
+
+def test_predictors_say_only_what_they_have_not_seen():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 3))
+    y = X @ [1.0, -2.0, 0.5]
+    y[7] = np.nan
+    said = cross_validated("ridge", X, y, seed=0)
+    assert np.isnan(said[7]) and correlation("it", said, y).spearman > 0.99
+    noise = rng.normal(size=60)
+    alone = cross_validated("gp", np.eye(60), noise, seed=0)  # rows tell nothing of each other
+    assert not np.allclose(alone, noise, atol=0.1)
 
 
 class Counting(Evaluator):
@@ -139,7 +151,9 @@ def test_scores_against_a_table(cells, tmp_path, capsys):
     assert (folder / "correlations.png").read_bytes()[:4] == b"\x89PNG"
 
     before = sheet(folder)
-    main(compose(*cells, "correlate.scores=[synflow,l2_norm]", "correlate.n=15"))
+    more = ("correlate.scores=[synflow,l2_norm]", "correlate.n=15", "correlate.predictors=[ridge]")
+    main(compose(*cells, *more))
+    assert "predictor ridge" in table(folder)
     after = sheet(folder)
     assert len(after) == 15 and all(row["synflow"] for row in after)
     assert [row["l2_norm"] for row in after[:12]] == [row["l2_norm"] for row in before]
@@ -151,6 +165,7 @@ def test_mistakes_are_answered_in_one_line(cells):
         ("correlate.scores=[synflo]", "unknown metric 'synflo'; did you mean synflow"),
         ("correlate.target=acc", "unknown metric 'acc'"),
         ("correlate.scores=[snip]", "snip needs data"),
+        ("correlate.predictors=[gpp]", "unknown predictor 'gpp'; did you mean gp"),
     ):
         with pytest.raises(NasplugError, match=words) as error:
             main(compose(*cells, override))

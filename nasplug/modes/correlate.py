@@ -15,9 +15,9 @@ import numpy as np
 
 from nasplug.assembly import CHAIN, measuring
 from nasplug.display import progress
-from nasplug.errors import NasplugError, Stopped
+from nasplug.errors import NasplugError, Stopped, unknown
 from nasplug.folder import fingerprint, hold, keep_config
-from nasplug.hub import choices
+from nasplug.hub import choices, make
 from nasplug.terminal import table
 from nasplug.types import Architecture, FloatArray, Measurement
 
@@ -28,6 +28,8 @@ SCORES, CORRELATIONS, PICTURE = "scores.csv", "correlations.csv", "correlations.
 BESIDE = ("params", "flops")
 """Sizes: a score that ranks no better than these tells nothing new."""
 SHOWN = ("score", "n", "Spearman", "95 %", "Kendall", "pairs", "top 10 %", "shared")
+FOLDS = 5
+"""In which predictors learn from all but one, and predict that."""
 REWRITE = 2.0
 """Seconds between two rewrites of the scores."""
 
@@ -98,6 +100,19 @@ def _agreement(x: FloatArray, y: FloatArray) -> float:
         right += float((1 + order * np.sign(x[i] - x[:i]))[order != 0].sum()) / 2
         pairs += np.count_nonzero(order)
     return right / pairs if pairs else float("nan")
+
+
+def cross_validated(name: str, features: FloatArray, target: FloatArray, seed: int) -> FloatArray:
+    """What the choice `name` of the group `predictor` says of each row of `features`, (n, f), having
+    learnt `target`, (n,), from the other folds; NaN where the target is."""
+    found = np.full(len(target), np.nan)
+    rows = np.random.default_rng(seed).permutation(np.flatnonzero(np.isfinite(target)))
+    for held in np.array_split(rows, min(FOLDS, len(rows))):
+        rest = np.setdiff1d(rows, held)
+        predictor = make("predictor", name)
+        predictor.fit(features[rest], target[rest])
+        found[held] = predictor.predict(features[held])
+    return found
 
 
 # ---- the scores, measured and kept ---------------------------------------------------------------
@@ -185,6 +200,10 @@ def main(cfg: Any) -> Path:
     parts = measuring(cfg)
     known = parts.evaluator.metrics
     target, names = _names(cfg.correlate, list(known))
+    predictors = list(cfg.correlate.predictors)
+    for predictor in predictors:
+        if predictor not in choices("predictor"):
+            raise unknown("predictor", predictor, choices("predictor"))
     chain = parts.evaluator.restrict([target, *names])
     config = _config(cfg, target, with_task=parts.task is not None)
     space = cfg.choices.get("space") or type(parts.space).__name__
@@ -206,8 +225,14 @@ def main(cfg: Any) -> Path:
         columns = sheet.columns(archs, [target, *names])
         proxies = choices("proxy")
         signs = {n: 1 if n in proxies or known[n].direction == "maximize" else -1 for n in columns}
+        features = parts.space.features(archs)
+        for name in predictors:
+            label = f"predictor {name}"
+            columns[label] = cross_validated(name, features, columns[target], cfg.seed)
+            signs[label] = signs[target]
         goal = signs[target] * columns[target]
-        found = [correlation(name, signs[name] * columns[name], goal) for name in names]
+        scores = [name for name in columns if name != target]
+        found = [correlation(name, signs[name] * columns[name], goal) for name in scores]
         found.sort(key=lambda c: -np.nan_to_num(c.spearman, nan=-2))
         header = [field.name for field in fields(Correlation)]
         _write(folder / CORRELATIONS, header, map(asdict, found))
