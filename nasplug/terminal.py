@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from nasplug.strategy import Problem
 
 log = logging.getLogger("nasplug")
+WIDE = 100
+"""Columns of text of a table in a file or a pipe."""
 ROWS = 20
 """The longest table shown; a longer front is thinned out, and whole in its file."""
 
@@ -108,7 +110,10 @@ def table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> N
     for row in rows:
         shown.add_row(*row)
     print(title)
-    Console().print(shown)
+    console = Console()
+    if not console.is_terminal:
+        console.width = max(console.width, WIDE)
+    console.print(shown)
 
 
 def _is_number(text: str) -> bool:
