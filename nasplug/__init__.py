@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nasplug.display import progress as progress
     from nasplug.errors import NasplugError as NasplugError
+    from nasplug.errors import at_least as at_least
     from nasplug.errors import unknown as unknown
     from nasplug.evaluator import Chain as Chain
     from nasplug.evaluator import Evaluator as Evaluator
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from nasplug.types import Variable as Variable
 
 _HOME = {
-    "errors": ("NasplugError", "unknown"),
+    "errors": ("NasplugError", "at_least", "unknown"),
     "evaluator": ("Chain", "Evaluator"),
     "executor": ("Executor",),
     "hub": ("choices", "hookimpl", "make"),

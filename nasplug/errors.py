@@ -24,3 +24,12 @@ def unknown(what: str, got: object, choices: Iterable[object]) -> NasplugError:
     near = difflib.get_close_matches(str(got), names, 1)
     hint = f"; did you mean {near[0]}?" if near else "."
     return NasplugError(f"unknown {what} {got!r}{hint} Known: {', '.join(names) or '(none)'}")
+
+
+def at_least(what: str, value: float, least: float) -> None:
+    """An error unless `value` is at least `least`; `what` names the setting and its part.
+
+    >>> at_least("threads of costs", threads, 1)
+    """
+    if value < least:
+        raise NasplugError(f"{what} must be at least {least}, but got {value}")

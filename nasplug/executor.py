@@ -16,7 +16,7 @@ from math import isfinite
 from multiprocessing import get_context
 from typing import final
 
-from nasplug.errors import NasplugError
+from nasplug.errors import NasplugError, at_least
 from nasplug.evaluator import Evaluator
 from nasplug.types import Architecture, Failure, Measurement, Outcome
 
@@ -105,10 +105,7 @@ class Processes(Executor):
     """
 
     def __init__(self, workers: int = 2) -> None:
-        if workers < 1:
-            raise NasplugError(
-                f"workers of executor=processes must be at least 1, but got {workers}"
-            )
+        at_least("workers of executor=processes", workers, 1)
         self.workers = workers
         self._pool: ProcessPoolExecutor | None = None
 

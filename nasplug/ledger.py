@@ -77,7 +77,7 @@ class Ledger:
         """Write one outcome down; when this returns, it survives whatever comes."""
         from optuna.trial import TrialState, create_trial
 
-        outcome, config = record.outcome, self._space.config(record.arch)
+        outcome, options = record.outcome, self._space.options(record.arch)
         attributes: dict[str, Any] = {
             "number": record.number,
             "architecture": list(record.arch),
@@ -91,8 +91,8 @@ class Ledger:
         self._study.add_trial(
             create_trial(
                 state=TrialState.COMPLETE if done else TrialState.FAIL,
-                params={name: _optuna(value) for name, value in config.items()},
-                distributions={name: self._distributions[name] for name in config},
+                params={name: _optuna(value) for name, value in options.items()},
+                distributions={name: self._distributions[name] for name in options},
                 values=[outcome.values[o.name] for o in self._objectives]
                 if isinstance(outcome, Measurement)
                 else None,

@@ -123,15 +123,17 @@ class SearchSpace(ABC):
         out[rows, offsets[columns] + genes[rows, columns]] = 1
         return out
 
+    @property
+    def regular(self) -> bool:
+        """Whether the variables' conditions alone say which architectures there are, so that they
+        can be counted unseen; by default, where `active`, `canonical` and `is_valid` are not overridden."""
+        names = ("active", "canonical", "is_valid")
+        return all(getattr(type(self), name) is getattr(SearchSpace, name) for name in names)
+
     @cached_property
     def size(self) -> int:
         """How many distinct architectures there are, exactly."""
-        own = [
-            name
-            for name in ("active", "canonical", "is_valid")
-            if getattr(type(self), name) is not getattr(SearchSpace, name)
-        ]
-        if own:
+        if not self.regular:
             return len(self.enumerate())
         return prod(self._count(part) for part in self._components())
 
@@ -214,6 +216,11 @@ class SearchSpace(ABC):
         return [a for a in dict.fromkeys(self.valid(edits)) if a != tuple(arch)]
 
     def config(self, arch: Architecture) -> dict[str, Any]:
+        """What is chosen, in the space's own words, JSON: by default `options`. Overridden together
+        with `arch`, which reads it."""
+        return self.options(arch)
+
+    def options(self, arch: Architecture) -> dict[str, Any]:
         """The active variables by name, with their values."""
         on = self.active([arch])[0]
         return {v.name: v.options[i] for v, i, a in zip(self.variables, arch, on, strict=True) if a}

@@ -51,7 +51,7 @@ def describe(space: Any, archs: Any, with_costs: bool) -> Any:
         return space.features(archs)
     from nasplug_strategies.linas_features import Features
 
-    return Features(space, np.random.default_rng(0))(archs)
+    return Features(space, np.random.default_rng(0))(archs, space.costs(archs))
 
 
 def draw(rows: list[Row], path: Path) -> None:

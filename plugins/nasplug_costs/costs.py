@@ -8,14 +8,7 @@ from functools import cached_property
 
 import torch
 
-from nasplug import (
-    Evaluator,
-    Measurement,
-    Metric,
-    NasplugError,
-    SearchSpace,
-    seeded,
-)
+from nasplug import Evaluator, Measurement, Metric, NasplugError, SearchSpace, at_least, seeded
 from nasplug.counting import multiply_adds, parameters
 from nasplug.types import Architecture, Outcome
 from nasplug_costs.timing import latency
@@ -40,13 +33,9 @@ class Costs(Evaluator):
         warm_up: int = 5,
         seconds: float = 0.2,
     ) -> None:
-        for name, value, least in (
-            ("batch_size", batch_size, 1),
-            ("threads", threads, 1),
-            ("warm_up", warm_up, 0),
-        ):
-            if value < least:
-                raise NasplugError(f"{name} of costs must be at least {least}, but got {value}")
+        at_least("batch_size of costs", batch_size, 1)
+        at_least("threads of costs", threads, 1)
+        at_least("warm_up of costs", warm_up, 0)
         if seconds <= 0:
             raise NasplugError(f"seconds of costs must be positive, but got {seconds}")
         self.space = space

@@ -65,13 +65,9 @@ class One:
         return list(value) if isinstance(value, list) else value
 
     def encode(self, value: Any) -> tuple[int, ...]:
-        """The place of the equal value: True is no 1, "1" is no 1."""
+        """The place of the equal value."""
         for i, known in enumerate(self.values):
-            if isinstance(known, list):
-                members = value if isinstance(value, (list, tuple)) else [value]
-                if sorted(known) == sorted(members):
-                    return (i,)
-            elif isinstance(known, bool) == isinstance(value, bool) and known == value:
+            if _same(known, value):
                 return (i,)
         raise ValueError(value)
 
@@ -108,7 +104,22 @@ def option(value: Any) -> Any:
     """A value as JSON can hold it: inputs as "0+2", or 2 if it is one; else numbers, text, or repr."""
     if isinstance(value, list):
         return option(value[0]) if len(value) == 1 else "+".join(map(str, value))
-    return value if isinstance(value, (bool, int, float, str)) else repr(value)
+    return plain(value)
+
+
+def plain(value: Any) -> Any:
+    """nni's value as JSON can hold it: itself, or text where it is neither number, text nor list."""
+    return value if isinstance(value, (bool, int, float, str, list)) else repr(value)
+
+
+def _same(known: Any, value: Any) -> bool:
+    """Whether `value` is nni's `known`, or what `plain` makes of it: True is no 1, "1" is no 1."""
+    if isinstance(known, list):
+        members = value if isinstance(value, (list, tuple)) else [value]
+        return sorted(known) == sorted(members)
+    if isinstance(known, bool) != isinstance(value, bool):
+        return False
+    return bool(known == value or plain(known) == value)
 
 
 def leaf(mutable: Any, granularity: int) -> Leaf:

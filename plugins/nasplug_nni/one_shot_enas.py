@@ -8,7 +8,7 @@ from typing import Any, final
 import numpy as np
 import torch
 
-from nasplug import NasplugError, Problem, Strategy, progress, seeded
+from nasplug import Problem, Strategy, at_least, progress, seeded
 from nasplug.rounds import Rounds
 from nasplug.types import Architecture, FloatArray
 from nasplug_nni.one_shot_controller import Controller
@@ -66,13 +66,9 @@ class Enas(Strategy):
         device: str = "auto",
     ) -> None:
         check(first, derived, sweep, limit)
-        for name, value, least in (
-            ("hidden", hidden, 1),
-            ("episodes", episodes, 2),
-            ("samples", samples, 1),
-        ):
-            if value < least:
-                raise NasplugError(f"strategy.{name} must be at least {least}, but got {value}")
+        at_least("strategy.hidden", hidden, 1)
+        at_least("strategy.episodes", episodes, 2)
+        at_least("strategy.samples", samples, 1)
         training.check_first(weights_first)
         self.training = training
         self.hidden = hidden

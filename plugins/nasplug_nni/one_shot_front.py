@@ -7,7 +7,7 @@ from itertools import islice
 
 import numpy as np
 
-from nasplug import NasplugError, Problem
+from nasplug import NasplugError, Problem, at_least
 from nasplug.types import Architecture, FloatArray
 from nasplug_nni.one_shot_costs import Costs, Penalty
 from nasplug_nni.one_shot_proposals import BATCH, Batches, the_rest
@@ -19,9 +19,9 @@ Search = Callable[[Penalty | None, int], Iterator[Architecture]]
 
 def check(first: int, derived: int, sweep: Sequence[float], limit: float) -> None:
     """An error in one line for knobs that make no sweep."""
-    for name, value, least in (("first", first, 0), ("derived", derived, 1), ("limit", limit, 0)):
-        if value < least:
-            raise NasplugError(f"strategy.{name} must be at least {least}, but got {value}")
+    at_least("strategy.first", first, 0)
+    at_least("strategy.derived", derived, 1)
+    at_least("strategy.limit", limit, 0)
     if not sweep or min(sweep) < 0:
         raise NasplugError(
             f"strategy.sweep must be weights of at least 0, but got {list(sweep)}; e.g. [0, 0.1]"

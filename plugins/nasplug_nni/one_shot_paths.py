@@ -8,7 +8,7 @@ from typing import final
 
 import numpy as np
 
-from nasplug import NasplugError, Problem, SearchSpace, Strategy, progress, seeded
+from nasplug import Problem, SearchSpace, Strategy, at_least, progress, seeded
 from nasplug.rounds import Rounds
 from nasplug.types import Architecture, FloatArray
 from nasplug_nni.one_shot_costs import Costs
@@ -50,13 +50,9 @@ class SinglePath(Strategy):
         derived: int = 8,
         device: str = "auto",
     ) -> None:
-        for name, value, least in (
-            ("evaluations", evaluations, 1),
-            ("first", first, 0),
-            ("derived", derived, 1),
-        ):
-            if value < least:
-                raise NasplugError(f"strategy.{name} must be at least {least}, but got {value}")
+        at_least("strategy.evaluations", evaluations, 1)
+        at_least("strategy.first", first, 0)
+        at_least("strategy.derived", derived, 1)
         self.inner = inner
         self.training = training
         self.evaluations = evaluations

@@ -11,7 +11,7 @@ from typing import Any, cast, final
 import torch
 from torch import nn
 
-from nasplug import NasplugError, Problem, SuperNetwork, Task, seeded
+from nasplug import NasplugError, Problem, SuperNetwork, Task, at_least, seeded
 from nasplug.devices import move, pick
 
 
@@ -37,11 +37,8 @@ class Training:
         weight_decay: float = 3e-4,
         clip: float = 5.0,
     ) -> None:
-        for name, value, least in (("epochs", epochs, 1), ("batch_size", batch_size, 2)):
-            if value < least:
-                raise NasplugError(
-                    f"{name} of strategy.training must be at least {least}, but got {value}"
-                )
+        at_least("epochs of strategy.training", epochs, 1)
+        at_least("batch_size of strategy.training", batch_size, 2)
         self.epochs = epochs
         self.batch_size = batch_size
         self.lr = lr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, final
 
@@ -13,14 +14,14 @@ from nasplug_nni import nni3
 from nasplug_nni.space import NniSpace
 
 
-class Choice(nn.Module):
+class Choice(nn.Module, ABC):
     """An open choice in a network, which cannot run until `space` or `DartsTrainer` decides."""
 
     label: str | None
 
+    @abstractmethod
     def opened(self, label: str) -> nn.Module:
         """The choice of nni 3 that it stands for."""
-        raise NotImplementedError
 
     def chosen(self, value: Any) -> Any:
         """What nni 3's `value` means; here itself."""

@@ -5,19 +5,18 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, lru_cache, partial
-from math import prod
 from typing import Any, final
 
 import numpy as np
 import torch
 from torch import nn
 
-from nasplug import Architecture, NasplugError, SearchSpace, Variable
+from nasplug import Architecture, NasplugError, SearchSpace, Variable, unknown
 from nasplug.types import Archs, BoolArray, IntArray
 from nasplug_nni.activity import Activity
 from nasplug_nni.fixed import automatic, fixed
 from nasplug_nni.hub import fit, of_hub
-from nasplug_nni.leaves import Leaf, leaf
+from nasplug_nni.leaves import Leaf, leaf, plain
 from nasplug_nni.loading import arguments, find, template
 from nasplug_nni.nni3 import NasBench101Cell
 from nasplug_nni.pruning import pruned
@@ -155,12 +154,10 @@ class NniSpace(SearchSpace):
 
         return prune
 
-    @cached_property
-    def size(self) -> int:  # type: ignore[override]
-        """How many distinct architectures there are; with constraints, they are walked through."""
-        if self._activity.constraints:
-            return len(self.enumerate())
-        return prod(self._count(part) for part in self._components())
+    @property
+    def regular(self) -> bool:
+        """Whether there is no constraint."""
+        return not self._activity.constraints
 
     # ---- nni's samples -----------------------------------------------------------------------------
 
@@ -178,6 +175,22 @@ class NniSpace(SearchSpace):
         for one in self.leaves:
             if on[self.places[one.label]].any() and one.label not in sample:
                 raise NasplugError(f"the sample must have a value for {one.label!r}, but has none")
+        return self._settled(genes, sample)
+
+    def config(self, arch: Architecture) -> dict[str, Any]:
+        """nni's sample, of the choices that take part; text where JSON cannot hold a value."""
+        on = self.active([arch])[0]
+        sample = self.to_nni(arch)
+        return {label: plain(sample[label]) for label, at in self.places.items() if on[at].any()}
+
+    def arch(self, config: Mapping[str, Any]) -> Architecture:
+        """The architecture of a `config`; choices that it leaves out take their first value."""
+        for label in config:
+            if label not in self.places:
+                raise unknown("choice", label, self.places)
+        return self._settled(self._encode(config), config)
+
+    def _settled(self, genes: tuple[int, ...], sample: Mapping[str, Any]) -> Architecture:
         arch: Architecture = tuple(self.canonical([genes])[0].tolist())
         if not self.is_valid([arch])[0]:
             raise NasplugError(

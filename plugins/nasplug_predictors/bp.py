@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from nasplug import NasplugError, SearchSpace, seeded
+from nasplug import SearchSpace, at_least, seeded
 from nasplug.types import FloatArray
 from nasplug_predictors.graph import Graph
 
@@ -50,9 +50,9 @@ class BP:
         weight_decay: float = 5e-4,
         seed: int = 0,
     ) -> None:
-        for name, value in (("layers", layers), ("hidden", hidden), ("epochs", epochs)):
-            if value < 1:
-                raise NasplugError(f"{name} of bp must be at least 1, but got {value}")
+        at_least("layers of bp", layers, 1)
+        at_least("hidden of bp", hidden, 1)
+        at_least("epochs of bp", epochs, 1)
         self.layers = layers
         self.hidden = hidden
         self.dropout = dropout

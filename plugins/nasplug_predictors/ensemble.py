@@ -7,7 +7,7 @@ from typing import Any, final
 
 import numpy as np
 
-from nasplug import NasplugError, Predictor
+from nasplug import NasplugError, Predictor, at_least
 from nasplug.types import FloatArray
 
 
@@ -30,8 +30,7 @@ class Ensemble:
     def __init__(
         self, predictor: Predictor, members: int = 10, share: float = 0.8, seed: int = 0
     ) -> None:
-        if members < 2:
-            raise NasplugError(f"members of ensemble must be at least 2, but got {members}")
+        at_least("members of ensemble", members, 2)
         if not 0 < share <= 1:
             raise NasplugError(f"share of ensemble must be in 0..1, but got {share}")
         self.predictor = predictor

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.linalg import LinAlgError, cho_solve, cholesky, solve_triangular
 from scipy.optimize import minimize
 
-from nasplug import NasplugError
+from nasplug import at_least
 from nasplug.types import FloatArray
 from nasplug_predictors.kernels import squared_distances
 from nasplug_predictors.targets import Scale
@@ -40,9 +40,8 @@ class GaussianProcess:
     """
 
     def __init__(self, iterations: int = 60, rows: int = 400) -> None:
-        for name, value in (("iterations", iterations), ("rows", rows)):
-            if value < 1:
-                raise NasplugError(f"{name} of gp must be at least 1, but got {value}")
+        at_least("iterations of gp", iterations, 1)
+        at_least("rows of gp", rows, 1)
         self.iterations = iterations
         self.rows = rows
 

@@ -20,6 +20,7 @@ from nasplug import (
     SearchSpace,
     Task,
     ZeroCostProxy,
+    at_least,
     choices,
     make,
     progress,
@@ -73,13 +74,9 @@ class Proxies(Evaluator):
         options: dict[str, Any] | None = None,
         cache: str | None = None,
     ) -> None:
-        for name, value, least in (
-            ("batch_size", batch_size, 2),
-            ("repeats", repeats, 1),
-            ("population", population, 2),
-        ):
-            if value < least:
-                raise NasplugError(f"{name} of proxies must be at least {least}, but got {value}")
+        at_least("batch_size of proxies", batch_size, 2)
+        at_least("repeats of proxies", repeats, 1)
+        at_least("population of proxies", population, 2)
         self.space = space
         self.task = task
         self.batch_size = batch_size

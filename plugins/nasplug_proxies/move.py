@@ -9,7 +9,7 @@ from typing import final
 
 import numpy as np
 
-from nasplug import NasplugError, Preference, Problem, Strategy
+from nasplug import Preference, Problem, Strategy, at_least
 from nasplug.types import Architecture, Archs, FloatArray
 from nasplug_proxies.pool import Scores, feasible
 
@@ -32,8 +32,7 @@ class Move(Strategy):
     def __init__(
         self, strategy: Strategy, proxies: Scores, proxy: str | None = None, candidates: int = 100
     ) -> None:
-        if candidates < 1:
-            raise NasplugError(f"move.candidates must be at least 1, but got {candidates}")
+        at_least("move.candidates", candidates, 1)
         self.strategy = strategy
         self.proxies = proxies
         self.proxy = proxy

@@ -8,7 +8,7 @@ from typing import final
 
 import numpy as np
 
-from nasplug import NasplugError, Problem, Strategy
+from nasplug import Problem, Strategy, at_least
 from nasplug.types import Architecture, FloatArray
 from nasplug_proxies.pool import Scores, best_first
 
@@ -34,8 +34,7 @@ class WarmUp(Strategy):
     def __init__(
         self, strategy: Strategy, proxies: Scores, proxy: str | None = None, pool: int = 3000
     ) -> None:
-        if pool < 1:
-            raise NasplugError(f"warmup.pool must be at least 1, but got {pool}")
+        at_least("warmup.pool", pool, 1)
         self.strategy = strategy
         self.proxies = proxies
         self.proxy = proxy

@@ -8,7 +8,7 @@ from typing import final
 
 import numpy as np
 
-from nasplug import NasplugError, Preference, Problem, Strategy
+from nasplug import NasplugError, Preference, Problem, Strategy, at_least
 from nasplug.rounds import Rounds, Search
 from nasplug.types import Architecture, FloatArray
 from nasplug_strategies.opening import fill_up, opening
@@ -48,8 +48,7 @@ class AgingEvolution(Strategy):
             raise NasplugError(
                 f"1 <= tournament <= pool must hold, but got (tournament={tournament}, pool={pool})"
             )
-        if batch < 1:
-            raise NasplugError(f"batch must be at least 1, but got {batch}")
+        at_least("batch", batch, 1)
         if not 0 <= greed <= 1:
             raise NasplugError(f"greed must be in 0..1, but got {greed}")
         self.pool = pool

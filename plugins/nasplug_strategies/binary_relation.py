@@ -9,7 +9,7 @@ from typing import Any, Protocol, final, runtime_checkable
 
 import numpy as np
 
-from nasplug import NasplugError, Predictor, Problem, SearchSpace, Strategy
+from nasplug import Predictor, Problem, SearchSpace, Strategy, at_least
 from nasplug.rounds import Rounds, Search
 from nasplug.types import Architecture, FloatArray, IntArray
 from nasplug_strategies.opening import fill_up, opening
@@ -59,13 +59,9 @@ class BinaryRelation(Strategy):
         pretrain: int = 256,
         warm_start: str | None = None,
     ) -> None:
-        for name, value, least in (
-            ("batch", batch, 2),
-            ("pool", pool, 1),
-            ("pretrain", pretrain, 2),
-        ):
-            if value < least:
-                raise NasplugError(f"{name} must be at least {least}, but got {value}")
+        at_least("batch", batch, 2)
+        at_least("pool", pool, 1)
+        at_least("pretrain", pretrain, 2)
         self.predictor = predictor
         self.batch = batch
         self.pool = pool

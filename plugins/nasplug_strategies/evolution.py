@@ -7,7 +7,7 @@ from typing import Literal, final
 
 import numpy as np
 
-from nasplug import NasplugError, Problem, Strategy
+from nasplug import NasplugError, Problem, Strategy, at_least
 from nasplug.errors import unknown
 from nasplug.pareto import bounds
 from nasplug.rounds import Rounds, Search
@@ -64,8 +64,7 @@ class Evolution(Strategy):
         if algorithm not in ALGORITHMS:
             raise unknown("algorithm", algorithm, ALGORITHMS)
         recipe = ALGORITHMS[algorithm]
-        if population < 2:
-            raise NasplugError(f"population must be at least 2, but got {population}")
+        at_least("population", population, 2)
         if offspring is not None and offspring < 1:
             raise NasplugError(f"offspring must be at least 1 or null, but got {offspring}")
         if recipe.one_for_one and offspring not in (None, population):

@@ -7,7 +7,7 @@ from itertools import islice
 from math import gcd, prod
 from typing import Literal, final
 
-from nasplug import NasplugError, Problem, SearchSpace, Strategy
+from nasplug import Problem, SearchSpace, Strategy, at_least
 from nasplug.errors import unknown
 from nasplug.rounds import Rounds, Search
 from nasplug.types import Architecture, FloatArray
@@ -36,8 +36,7 @@ class GridSearch(Strategy):
     ) -> None:
         if order not in WALKS:
             raise unknown("order", order, WALKS)
-        if batch < 1:
-            raise NasplugError(f"batch must be at least 1, but got {batch}")
+        at_least("batch", batch, 1)
         self.order: Literal["lexicographic", "spread"] = order
         self.batch = batch
         self.warm_start = warm_start

@@ -8,7 +8,7 @@ from typing import final
 
 import numpy as np
 
-from nasplug import NasplugError, Predictor, Problem, Strategy
+from nasplug import NasplugError, Predictor, Problem, Strategy, at_least
 from nasplug.rounds import Rounds, Search
 from nasplug.types import Architecture, FloatArray, IntArray
 from nasplug_strategies.linas_batch import choose
@@ -68,12 +68,12 @@ class Linas(Strategy):
         selection: str = "hypervolume",
         warm_start: str | None = None,
     ) -> None:
-        for name, value in (("first", first), ("batch", batch), ("evaluations", evaluations)):
-            if value < 1:
-                raise NasplugError(f"{name} of linas must be at least 1, but got {value}")
-        for name, number in (("growth", growth), ("optimism", optimism), ("polish", polish)):
-            if number < 0:
-                raise NasplugError(f"{name} of linas must be at least 0, but got {number}")
+        at_least("first of linas", first, 1)
+        at_least("batch of linas", batch, 1)
+        at_least("evaluations of linas", evaluations, 1)
+        at_least("growth of linas", growth, 0)
+        at_least("optimism of linas", optimism, 0)
+        at_least("polish of linas", polish, 0)
         if selection not in ("hypervolume", "rank"):
             raise NasplugError(
                 f"selection of linas must be hypervolume or rank, but got {selection!r}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain, combinations
 from numbers import Number
 from typing import final
@@ -28,7 +28,7 @@ class Features:
     3. The logarithms of the costs that the space computes.
 
     Blocks 2 and 3 let a handful of measurements say what otherwise takes one for every variable.
-    Call it with n architectures; the result has shape (n, f).
+    Call it with n architectures and what `SearchSpace.costs` says of them; the result has shape (n, f).
     """
 
     def __init__(self, space: SearchSpace, rng: np.random.Generator) -> None:
@@ -37,9 +37,10 @@ class Features:
         extremes = np.array([space.smallest, space.largest], np.int64)
         sample = np.concatenate([sample, extremes[space.is_valid(extremes)]])
         self._sums = _sums(space)
-        self._names = sorted(space.costs(sample[:1]))
+        costs = space.costs(sample)
+        self._names = sorted(costs)
         weights = cost_weights(space, sample)
-        blocks = self._blocks(sample)
+        blocks = self._blocks(sample, costs)
         self._means = [block.mean(axis=0) for block in blocks]
         self._factors = []
         for block, weight in zip(blocks, (weights, 1.0, 1.0), strict=True):
@@ -48,14 +49,13 @@ class Features:
             factor = np.where(flat, 0.0, weight / np.where(flat, 1.0, spread))
             self._factors.append(factor / max(np.sqrt(np.sum((factor * spread) ** 2)), 1e-12))
 
-    def __call__(self, archs: Archs) -> FloatArray:
+    def __call__(self, archs: Archs, costs: Mapping[str, FloatArray]) -> FloatArray:
         """Features of `archs`, shape (n, f)."""
-        blocks = zip(self._blocks(archs), self._means, self._factors, strict=True)
+        blocks = zip(self._blocks(archs, costs), self._means, self._factors, strict=True)
         return np.hstack([(block - mean) * factor for block, mean, factor in blocks])
 
-    def _blocks(self, archs: Archs) -> list[FloatArray]:
+    def _blocks(self, archs: Archs, costs: Mapping[str, FloatArray]) -> list[FloatArray]:
         onehot = self.space.features(archs)
-        costs = self.space.costs(archs) if self._names else {}
         logs = [np.log(np.maximum(costs[name], 1e-12)) for name in self._names]
         return [
             onehot,

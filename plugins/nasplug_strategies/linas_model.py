@@ -33,9 +33,11 @@ class Model:
         optimism: float = 0.0,
     ) -> None:
         self.problem = problem
-        self._describe = problem.space.features if features is None else features
+        self._features = features
+        self._exact = [name for name in problem.metrics if name in problem.computed]
         good = np.isfinite(values).all(axis=1)
-        rows = self._describe(np.array(archs, np.int64)[good])
+        measured = np.array(archs, np.int64)[good]
+        rows = self._describe(measured, self._costs(measured))
         signs = {o.name: o.sign for o in problem.objectives}
         self._fitted = []
         for column, name in enumerate(problem.metrics):
@@ -49,13 +51,24 @@ class Model:
     def __call__(self, archs: Archs) -> FloatArray:
         """Values of shape (n, len(problem.metrics))."""
         values = np.empty((len(archs), len(self.problem.metrics)))
-        rows = self._describe(archs) if self._fitted else values
+        costs = self._costs(archs)
+        rows = self._describe(archs, costs) if self._fitted else values
         for column, predictor, shift in self._fitted:
             if shift:
                 mean, deviation = predictor.predict(rows, return_std=True)  # type: ignore[call-arg]
                 values[:, column] = mean + shift * deviation
             else:
                 values[:, column] = predictor.predict(rows)
-        for name, exact in self.problem.known(archs).items():
-            values[:, self.problem.metrics.index(name)] = exact
+        for name in self._exact:
+            values[:, self.problem.metrics.index(name)] = costs[name]
         return values
+
+    def _costs(self, archs: Archs) -> dict[str, FloatArray]:
+        """What the space says of `archs`, once for features and values; nothing if neither needs it."""
+        wanted = self._exact or self._features is not None
+        return self.problem.space.costs(archs) if wanted else {}
+
+    def _describe(self, archs: Archs, costs: dict[str, FloatArray]) -> FloatArray:
+        if self._features is None:
+            return self.problem.space.features(archs)
+        return self._features(archs, costs)

@@ -8,7 +8,7 @@ from typing import final
 
 import numpy as np
 
-from nasplug import NasplugError, Predictor, Problem, Strategy
+from nasplug import Predictor, Problem, Strategy, at_least
 from nasplug.rounds import Rounds, Search
 from nasplug.types import Architecture, FloatArray
 from nasplug_strategies.linas_inner import search_predicted
@@ -46,9 +46,8 @@ class LinasPaper(Strategy):
         evaluations: int = 20_000,
         warm_start: str | None = None,
     ) -> None:
-        for name, value in (("population", population), ("evaluations", evaluations)):
-            if value < 1:
-                raise NasplugError(f"{name} of linas_paper must be at least 1, but got {value}")
+        at_least("population of linas_paper", population, 1)
+        at_least("evaluations of linas_paper", evaluations, 1)
         self.inner = inner
         self.predictor = predictor
         self.predictors = dict(predictors or {})

@@ -7,7 +7,7 @@ from typing import final
 
 import numpy as np
 
-from nasplug import NasplugError, Problem, Strategy
+from nasplug import Problem, Strategy, at_least
 from nasplug.pareto import nondominated
 from nasplug.rounds import Rounds, Search
 from nasplug.types import Architecture, FloatArray
@@ -34,9 +34,8 @@ class LocalSearch(Strategy):
     """
 
     def __init__(self, starts: int = 10, batch: int = 8, warm_start: str | None = None) -> None:
-        for name, value in (("starts", starts), ("batch", batch)):
-            if value < 1:
-                raise NasplugError(f"{name} must be at least 1, but got {value}")
+        at_least("starts", starts, 1)
+        at_least("batch", batch, 1)
         self.starts = starts
         self.batch = batch
         self.warm_start = warm_start

@@ -9,7 +9,7 @@ from typing import final
 
 import numpy as np
 
-from nasplug import NasplugError, Predictor, Problem, Strategy
+from nasplug import Predictor, Problem, Strategy, at_least
 from nasplug.rounds import Rounds, Search
 from nasplug.types import Architecture, Archs, FloatArray, IntArray
 from nasplug_strategies.opening import fill_up, opening
@@ -43,9 +43,9 @@ class OneShotPredictor(Strategy):
         batch: int = 50,
         warm_start: str | None = None,
     ) -> None:
-        for name, value in (("samples", samples), ("evaluations", evaluations), ("batch", batch)):
-            if value < 1:
-                raise NasplugError(f"{name} must be at least 1, but got {value}")
+        at_least("samples", samples, 1)
+        at_least("evaluations", evaluations, 1)
+        at_least("batch", batch, 1)
         self.predictor = predictor
         self.search = search
         self.samples = samples

@@ -13,7 +13,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, IntD
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, QMCSampler, TPESampler
 from optuna.trial import Trial, TrialState
 
-from nasplug import NasplugError, Problem, Strategy
+from nasplug import NasplugError, Problem, Strategy, at_least
 from nasplug.errors import unknown
 from nasplug.rounds import Rounds, Search
 from nasplug.types import Architecture, FloatArray
@@ -85,10 +85,8 @@ class OptunaSearch(Strategy):
         for name in settings or {}:
             if name not in SAMPLERS[sampler].settings:
                 raise unknown(f"setting of {sampler}", name, SAMPLERS[sampler].settings)
-        if batch < 1:
-            raise NasplugError(f"batch must be at least 1, but got {batch}")
-        if retries < 0:
-            raise NasplugError(f"retries must be at least 0, but got {retries}")
+        at_least("batch", batch, 1)
+        at_least("retries", retries, 0)
         self.sampler = sampler
         self.batch = batch
         self.retries = retries

@@ -7,7 +7,7 @@ from typing import final
 
 import numpy as np
 
-from nasplug import NasplugError, Problem, Strategy
+from nasplug import Problem, Strategy, at_least
 from nasplug.rounds import Rounds, Search
 from nasplug.types import Architecture, FloatArray
 from nasplug_strategies.opening import opening
@@ -26,8 +26,7 @@ class RandomSearch(Strategy):
     """
 
     def __init__(self, batch: int = 64, warm_start: str | None = None) -> None:
-        if batch < 1:
-            raise NasplugError(f"batch must be at least 1, but got {batch}")
+        at_least("batch", batch, 1)
         self.batch = batch
         self.warm_start = warm_start
 

@@ -7,7 +7,7 @@ from typing import final
 
 import numpy as np
 
-from nasplug import NasplugError, Preference, Problem, SearchSpace, Strategy
+from nasplug import NasplugError, Preference, Problem, SearchSpace, Strategy, at_least
 from nasplug.pareto import bounds
 from nasplug.rounds import Rounds, Search
 from nasplug.types import Architecture, FloatArray, IntArray
@@ -50,14 +50,12 @@ class Reinforce(Strategy):
         entropy: float = 0.03,
         warm_start: str | None = None,
     ) -> None:
-        if batch < 1:
-            raise NasplugError(f"batch must be at least 1, but got {batch}")
+        at_least("batch", batch, 1)
         if learning_rate <= 0:
             raise NasplugError(f"learning_rate must be above 0, but got {learning_rate}")
         if not 0 <= baseline_decay < 1:
             raise NasplugError(f"baseline_decay must be in [0, 1), but got {baseline_decay}")
-        if entropy < 0:
-            raise NasplugError(f"entropy must be at least 0, but got {entropy}")
+        at_least("entropy", entropy, 0)
         self.batch = batch
         self.learning_rate = learning_rate
         self.baseline_decay = baseline_decay

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from nasplug import NasplugError, SearchSpace, Variable
+from nasplug import NasplugError, SearchSpace, Variable, at_least
 from nasplug.types import Architecture, Archs, BoolArray, FloatArray, IntArray
 from nasplug_tables.nasbench_nlp_cell import (
     ARITY,
@@ -54,8 +54,7 @@ class NasBenchNlp(SearchSpace):
         vocabulary: int = 10_000,
         steps: int = 70,
     ) -> None:
-        if nodes < 1:
-            raise NasplugError(f"nodes must be at least 1, but got {nodes}")
+        at_least("nodes", nodes, 1)
         self.nodes = nodes
         self.embedding = embedding
         self.hidden = hidden

@@ -13,7 +13,7 @@ from sklearn.datasets import load_digits
 from torch import nn
 from torch.nn import functional
 
-from nasplug import NasplugError, Task
+from nasplug import Task, at_least
 from nasplug_tasks.classification import METRICS, quality
 
 SPLIT_SEED = 0
@@ -46,10 +46,7 @@ class Digits(Task):
         validation_batch: int = 128,
     ) -> None:
         """`shift` and `scale` are fractions of the image, `rotation` is in degrees."""
-        if image_size < 8:
-            raise NasplugError(
-                f"image_size of task=digits must be at least 8, but got {image_size}"
-            )
+        at_least("image_size of task=digits", image_size, 8)
         self.image_size = image_size
         self.shift = shift
         self.rotation = rotation

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, cast, final
 
@@ -13,8 +14,6 @@ from torch import nn
 from nasplug import (
     Architecture,
     Evaluator,
-    Failure,
-    Measurement,
     Metric,
     NasplugError,
     SearchSpace,
@@ -27,6 +26,7 @@ from nasplug.devices import pick, place, threads
 from nasplug.types import Outcome
 from nasplug_training.checkpoint import Checkpoint
 from nasplug_training.inheritance import calibration_inputs, inherit, measure
+from nasplug_training.outcome import measured
 from nasplug_training.schedule import Schedule
 from nasplug_training.store import Store, folder, versions
 from nasplug_training.trainer import Trainer
@@ -91,7 +91,7 @@ class SuperNetEvaluator(Evaluator):
         """The task's quality of each, on the validation data; what an architecture raises fails it."""
         self.prepare()
         with threads(self.threads):
-            return [self._evaluate(arch, names) for arch in archs]
+            return [measured(partial(self._quality, arch, names)) for arch in archs]
 
     def network(self, arch: Architecture) -> nn.Module:
         """The sub-network as it was measured."""
@@ -103,16 +103,9 @@ class SuperNetEvaluator(Evaluator):
         """Without weights and data: another process loads them itself."""
         return {**self.__dict__, "_loaded": None, "_inputs": []}
 
-    def _evaluate(self, arch: Architecture, names: Sequence[str]) -> Outcome:
-        start = time.perf_counter()
-        try:
-            quality = measure(self._inherit(arch), self.task, pick(self.device))
-        except NasplugError:
-            raise  # a mistake in the configuration, not in the architecture
-        except Exception as error:
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
-            return Failure(reason, time.perf_counter() - start)
-        return Measurement({n: quality[n] for n in names}, time.perf_counter() - start)
+    def _quality(self, arch: Architecture, names: Sequence[str]) -> dict[str, float]:
+        quality = measure(self._inherit(arch), self.task, pick(self.device))
+        return {name: quality[name] for name in names}
 
     def _inherit(self, arch: Architecture) -> nn.Module:
         supernet, device = self._supernet(), pick(self.device)

@@ -6,7 +6,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from math import isfinite
 from typing import Any, final
 
@@ -17,12 +17,11 @@ from torch import nn
 from nasplug import (
     Architecture,
     Evaluator,
-    Failure,
-    Measurement,
     Metric,
     NasplugError,
     SearchSpace,
     Task,
+    at_least,
     hub,
     seeded,
 )
@@ -31,6 +30,7 @@ from nasplug.types import Outcome
 from nasplug_training import epochs as lengths
 from nasplug_training.checkpoint import Checkpoint
 from nasplug_training.descent import Descent
+from nasplug_training.outcome import measured
 from nasplug_training.single import Diverged, Single
 from nasplug_training.store import Store, folder, versions
 from nasplug_training.weights import load, read
@@ -110,7 +110,7 @@ class TrainingEvaluator(Evaluator):
     def evaluate(self, archs: Sequence[Architecture], names: Sequence[str]) -> list[Outcome]:
         """The task's quality of each, on the validation data; what an architecture raises fails it."""
         with threads(self.threads):
-            return [self._evaluate(tuple(arch), names) for arch in archs]
+            return [measured(partial(self._quality, tuple(arch), names)) for arch in archs]
 
     def network(self, arch: Architecture) -> nn.Module:
         """The trained network, as it was measured."""
@@ -122,21 +122,14 @@ class TrainingEvaluator(Evaluator):
         """Without what is counted once a process."""
         return {k: v for k, v in vars(self).items() if k != "_single"}
 
-    def _evaluate(self, arch: Architecture, names: Sequence[str]) -> Outcome:
-        start = time.perf_counter()
-        try:
-            network = self._trained(arch)
-            with seeded(self.seed):
-                quality = self._single.quality(network)
-            for name in names:
-                if not isfinite(quality[name]):
-                    raise Diverged(f"{name} is {quality[name]}")
-        except NasplugError:
-            raise  # a mistake in the configuration, not in the architecture
-        except Exception as error:
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
-            return Failure(reason, time.perf_counter() - start)
-        return Measurement({n: quality[n] for n in names}, time.perf_counter() - start)
+    def _quality(self, arch: Architecture, names: Sequence[str]) -> dict[str, float]:
+        network = self._trained(arch)
+        with seeded(self.seed):
+            quality = self._single.quality(network)
+        for name in names:
+            if not isfinite(quality[name]):
+                raise Diverged(f"{name} is {quality[name]}")
+        return {name: quality[name] for name in names}
 
     def _trained(self, arch: Architecture) -> nn.Module:
         """The network of `arch` on the device, trained here or before."""
@@ -189,18 +182,13 @@ class TrainingEvaluator(Evaluator):
 
 def _check(made: TrainingEvaluator) -> None:
     for name, least in LEAST.items():
-        if getattr(made, name) < least:
-            raise NasplugError(
-                f"{name} of evaluator=training must be at least {least}, but got {getattr(made, name)}"
-            )
+        at_least(f"{name} of evaluator=training", getattr(made, name), least)
     if not 0 < made.share <= 1:
         raise NasplugError(
             f"share of evaluator=training must be above 0 and at most 1, but got {made.share}"
         )
-    if made.image_size is not None and made.image_size < 1:
-        raise NasplugError(
-            f"image_size of evaluator=training must be at least 1, but got {made.image_size}"
-        )
+    if made.image_size is not None:
+        at_least("image_size of evaluator=training", made.image_size, 1)
 
 
 LEAST = {

@@ -105,11 +105,14 @@ def test_features_separate_architectures_and_are_scaled():
     space = ToySpace(layers=5)
     features = Features(space, np.random.default_rng(0))
     every = space.enumerate()
-    rows = features(every)
+    rows = features(every, space.costs(every))
     assert len(np.unique(rows.round(9), axis=0)) == len(every)
-    alone = np.concatenate([features(every[i : i + 1]) for i in range(5)])
+    alone = np.concatenate(
+        [features(every[i : i + 1], space.costs(every[i : i + 1])) for i in range(5)]
+    )
     np.testing.assert_allclose(alone, rows[:5])
-    assert 1.0 < features(space.sample(300, np.random.default_rng(1))).var(axis=0).sum() < 6.0
+    drawn = space.sample(300, np.random.default_rng(1))
+    assert 1.0 < features(drawn, space.costs(drawn)).var(axis=0).sum() < 6.0
 
 
 def test_kinds_count_options_of_variables_named_alike():

@@ -98,7 +98,7 @@ def test_the_best_of_an_nni_space(name: str, space: NniSpace) -> None:
     while batch := strategy.ask(3):
         asked += batch
         strategy.tell(batch, torch.ones(len(batch), 1).numpy())
-    assert space.config(asked[0]) == {"outer": "listens", "inner": "linear", "skip": 1}
+    assert space.config(asked[0]) == {"outer": "listens", "inner": "linear", "skip": [1]}
     assert len(set(asked)) == len(asked) == space.size == 6 and space.valid(asked) == asked
 
 

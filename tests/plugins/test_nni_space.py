@@ -126,7 +126,7 @@ def test_samples_of_nni_go_both_ways():
     known = space.to_nni(arch)
     assert known == {**sample, "pair": [0, 2], "block1": 0}
     assert space.from_nni(known) == arch
-    assert space.config(arch)["pair"] == "0+2"
+    assert space.config(arch)["pair"] == [0, 2]
     skip = own("Skip")
     assert skip.from_nni({"net/1": 0, "net/2": 2, "net/3": 1}) == (0, 2, 1), "a bare input"
     assert skip.to_nni((0, 2, 1))["net/3"] == [1]
