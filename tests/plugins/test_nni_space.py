@@ -1,6 +1,7 @@
 """Spaces from nni's model spaces: the contract, nni's samples, its traps and what users mistake."""
 
 import copy
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -126,7 +127,11 @@ def test_samples_of_nni_go_both_ways():
     known = space.to_nni(arch)
     assert known == {**sample, "pair": [0, 2], "block1": 0}
     assert space.from_nni(known) == arch
-    assert space.config(arch)["pair"] == [0, 2]
+    taking_part = {k: v for k, v in known.items() if k != "block1"}  # the depth is 1
+    assert space.config(arch) == taking_part
+    assert space.arch(json.loads(json.dumps(taking_part))) == arch
+    with pytest.raises(NasplugError, match="unknown choice 'innner'; did you mean inner"):
+        space.arch({"innner": "tanh"})
     skip = own("Skip")
     assert skip.from_nni({"net/1": 0, "net/2": 2, "net/3": 1}) == (0, 2, 1), "a bare input"
     assert skip.to_nni((0, 2, 1))["net/3"] == [1]
