@@ -6,6 +6,7 @@ from typing import Any, final
 
 import numpy as np
 from scipy.linalg import LinAlgError, cho_solve, cholesky, solve_triangular
+from scipy.linalg.lapack import dpotri
 from scipy.optimize import minimize
 
 from nasplug import at_least
@@ -13,29 +14,35 @@ from nasplug.types import FloatArray
 from nasplug_predictors.kernels import squared_distances
 from nasplug_predictors.targets import Scale
 
-EXPECTED = np.array([-1.0, -1.0, 0.5, -5.0])
-"""Logarithms of the linear share, the RBF share, the RBF length and the noise variance that are
-likeliest before anything is seen; targets have variance 1, features a mean squared norm of 1 or so."""
+EXPECTED = np.array([-1.0, -1.0, 0.5, -1.0, 0.5, -5.0])
+"""Logarithms of what is likeliest before anything is seen: the linear share, share and length of the
+first smooth part and of the second, the noise variance. Targets have variance 1, features a mean
+squared norm of 1 or so."""
 
-DOUBT = np.array([2.0, 2.0, 1.0, 1.5])
+DOUBT = np.array([2.0, 2.0, 1.0, 2.0, 1.0, 1.5])
 """Standard deviations of these logarithms: a prior so weak that a few dozen rows overrule it."""
 
 JITTER = 1e-6
 
+Views = tuple[FloatArray, FloatArray]
+"""Features as they are weighted, and with columns of equal range; each of shape (n, f)."""
+
 
 @final
 class GaussianProcess:
-    """A linear function plus a smooth deviation from it, each as large as the data say.
+    """A linear function plus two smooth deviations from it, each as large as the data say.
 
-    The kernel is a * x.x' + b * exp(-|x - x'|^2 / 2 l^2) + noise. Main effects dominate in
-    architectures, so the linear part learns from few examples; the RBF part learns the
-    interactions. a, b, l and the noise maximise the marginal likelihood times a weak prior
+    The kernel is a * x.x' + b * exp(-|x - x'|^2 / 2 l^2) + c * exp(-|u - u'|^2 / 2 m^2) + noise,
+    where u are the features x with every column scaled to the range that it was seen to have. Main
+    effects dominate in architectures, so the linear part learns from few examples; the smooth
+    parts learn the interactions, one as the features are weighted, one of those to which they give
+    little weight. a, b, l, c, m and the noise maximise the marginal likelihood times a weak prior
     (Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006, chapter 5). It knows
     its uncertainty.
 
     Args:
         iterations: steps of the optimisation at most.
-        rows: a, b, l and the noise are fitted to at most so many rows, evenly chosen; the
+        rows: shares, lengths and noise are fitted to at most so many rows, evenly chosen; the
             predictions use all.
     """
 
@@ -50,58 +57,78 @@ class GaussianProcess:
         X = np.asarray(X, float)
         self._scale = Scale.of(y)
         self._centre = X.mean(axis=0)
-        self._size = float(np.sqrt(((X - self._centre) ** 2).sum(axis=1).mean())) or 1.0
-        self._X, z = self._scaled(X), self._scale.apply(y)
+        span = np.ptp(X, axis=0)
+        varied = span > 1e-12 * np.abs(X).max(initial=0.0)
+        even = np.where(varied, 1.0 / np.where(varied, span, 1.0), 0.0)
+        rows = X - self._centre
+        self._factors = 1.0 / _size(rows), even / _size(rows * even)
+        self._views, z = self._viewed(X), self._scale.apply(y)
         some = np.unique(np.linspace(0, len(X) - 1, min(self.rows, len(X))).astype(int))
-        self._shares = self._likeliest(self._X[some], z[some])
-        noise = float(np.exp(self._shares[3])) + JITTER
-        self._root = _root(self._kernel(self._X, self._X), noise)
+        self._shares = self._likeliest(self._viewed(X[some]), z[some])
+        noise = float(np.exp(self._shares[-1])) + JITTER
+        self._root = _root(self._kernel(self._views, self._views), noise)
         self._weights: FloatArray = cho_solve((self._root, True), z)
         return self
 
     def predict(self, X: FloatArray, return_std: bool = False) -> Any:
         """Predicted targets, shape (n,); with `return_std` also their standard deviations (n,),
         without noise."""
-        rows = self._scaled(np.asarray(X, float))
-        kernel = self._kernel(rows, self._X)
+        views = self._viewed(np.asarray(X, float))
+        kernel = self._kernel(views, self._views)
         mean = self._scale.back(kernel @ self._weights)
         if not return_std:
             return mean
-        linear, smooth, _, _ = np.exp(self._shares)
+        linear, first, _, second, _, _ = np.exp(self._shares)
         seen = solve_triangular(self._root, kernel.T, lower=True, check_finite=False)
-        variance = linear * (rows * rows).sum(axis=1) + smooth - (seen * seen).sum(axis=0)
+        variance = linear * np.einsum("ij,ij->i", views[0], views[0]) + first + second
+        variance -= np.einsum("ij,ij->j", seen, seen)
         return mean, np.sqrt(np.maximum(variance, 0.0)) * self._scale.deviation
 
-    def _scaled(self, X: FloatArray) -> FloatArray:
-        return (X - self._centre) / self._size
+    def _viewed(self, X: FloatArray) -> Views:
+        rows = X - self._centre
+        weighted, even = self._factors
+        return rows * weighted, rows * even
 
-    def _kernel(self, a: FloatArray, b: FloatArray) -> FloatArray:
-        linear, smooth, length, _ = np.exp(self._shares)
-        return linear * (a @ b.T) + smooth * np.exp(squared_distances(a, b) / (-2 * length**2))
+    def _kernel(self, a: Views, b: Views) -> FloatArray:
+        linear, first, length, second, reach, _ = np.exp(self._shares)
+        products, *distances = _compared(a, b)
+        kernel = linear * products
+        for share, far, distance in zip((first, second), (length, reach), distances, strict=True):
+            kernel += share * _smooth(distance, far)
+        return kernel
 
-    def _likeliest(self, X: FloatArray, z: FloatArray) -> FloatArray:
-        """Logarithms of a, b, l and the noise."""
-        products, distances = X @ X.T, squared_distances(X, X)
-        eye = np.eye(len(X))
+    def _likeliest(self, views: Views, z: FloatArray) -> FloatArray:
+        """Logarithms of a, b, l, c, m and the noise."""
+        products, near, even = _compared(views, views)
+        eye = np.eye(len(z))
 
         def loss(shares: FloatArray) -> tuple[float, FloatArray]:
-            """Negative log of likelihood times prior, and its gradient, shape (4,)."""
-            linear, smooth, length, noise = np.exp(shares)
-            first = linear * products
-            second = smooth * np.exp(distances / (-2 * length**2))
+            """Negative log of likelihood times prior, and its gradient, shape (6,)."""
+            linear, first, length, second, reach, noise = np.exp(shares)
+            parts = [
+                linear * products,
+                first * _smooth(near, length),
+                second * _smooth(even, reach),
+            ]
             try:
-                root = cholesky(first + second + (noise + JITTER) * eye, lower=True)
+                root = cholesky(sum(parts) + (noise + JITTER) * eye, lower=True)
             except LinAlgError:
-                return 1e10, np.zeros(4)
-            inverse = cho_solve((root, True), eye)
+                return 1e10, np.zeros(6)
+            inverse = _inverse(root)
             weights = inverse @ z
             outer = inverse - np.outer(weights, weights)
-            parts = (first, second, second * distances / length**2)
-            slope = [float((outer * part).sum()) / 2 for part in parts]
-            slope.append(float(np.trace(outer)) * noise / 2)
+            slopes = [outer * part for part in parts]
+            slope = [
+                slopes[0].sum(),
+                slopes[1].sum(),
+                np.vdot(slopes[1], near) / length**2,
+                slopes[2].sum(),
+                np.vdot(slopes[2], even) / reach**2,
+                np.trace(outer) * noise,
+            ]
             doubt = (shares - EXPECTED) / DOUBT
             value = 0.5 * float(z @ weights) + float(np.log(np.diag(root)).sum())
-            return value + 0.5 * float(doubt @ doubt), np.array(slope) + doubt / DOUBT
+            return value + 0.5 * float(doubt @ doubt), np.array(slope) / 2 + doubt / DOUBT
 
         found = minimize(
             loss,
@@ -113,6 +140,31 @@ class GaussianProcess:
         )
         shares: FloatArray = found.x
         return shares
+
+
+def _size(rows: FloatArray) -> float:
+    """The root of the mean squared norm of `rows` (n, f); 1 where that is 0."""
+    return float(np.sqrt(np.einsum("ij,ij->", rows, rows) / len(rows))) or 1.0
+
+
+def _compared(a: Views, b: Views) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Products of the weighted features, and squared distances by either view; (len(a), len(b))."""
+    products = a[0] @ b[0].T
+    return products, squared_distances(a[0], b[0], products), squared_distances(a[1], b[1])
+
+
+def _smooth(distances: FloatArray, length: float) -> FloatArray:
+    """The RBF kernel of squared `distances`."""
+    kernel = distances * (-0.5 / length**2)
+    return np.exp(kernel, out=kernel)
+
+
+def _inverse(root: FloatArray) -> FloatArray:
+    """The inverse of root @ root.T, of a lower Cholesky factor (n, n)."""
+    lower, _ = dpotri(root, lower=1)
+    lower = np.tril(lower)
+    full: FloatArray = lower + np.tril(lower, -1).T
+    return full
 
 
 def _root(kernel: FloatArray, noise: float) -> FloatArray:

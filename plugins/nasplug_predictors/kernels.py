@@ -11,14 +11,16 @@ import numpy as np
 from nasplug.types import FloatArray
 
 
-def squared_distances(a: FloatArray, b: FloatArray) -> FloatArray:
+def squared_distances(
+    a: FloatArray, b: FloatArray, products: FloatArray | None = None
+) -> FloatArray:
     """Squared Euclidean distance of every row of `a` to every row of `b`, shape (len(a), len(b)).
 
     Of masked one-hot features it is the number of variables that differ, twice where both take part.
+    `products` is a @ b.T, where that is at hand.
     """
     squares = (a * a).sum(axis=1)[:, None] + (b * b).sum(axis=1)
-    distances = a @ b.T
-    distances *= -2.0
+    distances = -2.0 * (a @ b.T if products is None else products)
     distances += squares
     return np.maximum(distances, 0.0, out=distances)
 

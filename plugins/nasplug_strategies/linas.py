@@ -57,7 +57,7 @@ class Linas(Strategy):
         inner: Strategy,
         predictor: Predictor,
         predictors: Mapping[str, Predictor] | None = None,
-        first: int = 8,
+        first: int = 4,
         batch: int = 1,
         growth: float = 0.03,
         evaluations: int = 500,
@@ -130,7 +130,7 @@ class Linas(Strategy):
                 kept, predicted = self._candidates(problem, model, archs, kept, whole, most, rng)
                 order = np.arange(len(kept))[:most]
                 if self.selection == "hypervolume":
-                    order = choose(problem, values, predicted, most)
+                    order = choose(problem, values, predicted, most, rng)
                 best = [tuple(row) for row in kept[order].tolist()]
                 batch = of_each(problem.prefer, best, size)
             if len(batch) < size:

@@ -12,13 +12,25 @@ MARGIN = 0.1
 """How far beyond the worst measured loss the reference lies, of the range."""
 
 
-def choose(problem: Problem, measured: FloatArray, predicted: FloatArray, n: int) -> IntArray:
+SPARE = 7
+"""How many more than asked for are lined up, to draw from."""
+
+
+def choose(
+    problem: Problem,
+    measured: FloatArray,
+    predicted: FloatArray,
+    n: int,
+    rng: np.random.Generator | None = None,
+) -> IntArray:
     """Row numbers of `n` of the `predicted` values, the most promising first.
 
     Each adds the most hypervolume to the measured front and those chosen before it, as predicted,
     in the box that everything measured spans. That gain only shrinks as more are chosen, so only
-    the leader is computed anew (Minoux 1978). What gains nothing, or breaks a constraint, follows
-    by `standing`. Values have shape (.., len(problem.metrics)); failed rows are NaN.
+    the leader is computed anew (Minoux 1978). With `rng`, `SPARE` more are lined up so, and the n
+    are drawn from all in proportion to these gains: a mistaken leader is not believed again and
+    again. What gains nothing, or breaks a constraint, follows by `standing`. Values have shape
+    (.., len(problem.metrics)); failed rows are NaN.
     """
     losses, violation = problem.losses(predicted), problem.violation(predicted)
     order = standing(losses, violation)
@@ -32,7 +44,9 @@ def choose(problem: Problem, measured: FloatArray, predicted: FloatArray, n: int
     gains[violation[order] > 0] = 0.0
     fresh = np.ones(len(order), bool)
     chosen: list[int] = []
-    while len(chosen) < min(n, len(order)):
+    added: list[float] = []
+    lined_up = n if rng is None else n + SPARE
+    while len(chosen) < min(lined_up, len(order)):
         leader = int(np.argmax(gains))
         if gains[leader] <= 0.0:
             break
@@ -41,9 +55,13 @@ def choose(problem: Problem, measured: FloatArray, predicted: FloatArray, n: int
             fresh[leader] = True
             continue
         chosen.append(leader)
+        added.append(gains[leader])
         gains[leader] = -1.0
         front = np.concatenate([front, scaled[leader : leader + 1]])
         fresh[:] = False
+    if rng is not None and len(chosen) > n:
+        share = np.array(added) / sum(added)
+        chosen = [chosen[i] for i in rng.choice(len(chosen), n, replace=False, p=share)]
     taken = set(chosen)
     chosen += [i for i in range(len(order)) if i not in taken][: n - len(chosen)]
     return order[chosen[:n]]

@@ -16,18 +16,22 @@ from nasplug.types import Archs, FloatArray, IntArray
 SAMPLE = 300
 """Random architectures from which means and spreads are estimated."""
 
+SHARES = (1.0, 0.5, 1.0, 1.0)
+"""How much of the variance each block of features has."""
+
 
 @final
 class Features:
-    """Three blocks of features, each with mean 0 and, summed over its columns, variance 1.
+    """Four blocks of features, each with mean 0 and its share of `SHARES` as its columns' variance.
 
     1. The masked one-hot of `SearchSpace.features`, each variable weighted by how much it changes
        the costs: what costs nothing rarely gains much. Equal weights where no costs are known.
     2. How often each option is taken by variables of one kind: those whose names differ in numbers
        alone (`stage1.block2.kernel` and `stage4.block1.kernel`; also those of one stage).
     3. The logarithms of the costs that the space computes.
+    4. `cost_effects`, a column a variable: between a small option and a large one lies the middle.
 
-    Blocks 2 and 3 let a handful of measurements say what otherwise takes one for every variable.
+    Blocks 2 to 4 let a handful of measurements say what otherwise takes one for every option.
     Call it with n architectures and what `SearchSpace.costs` says of them; the result has shape (n, f).
     """
 
@@ -36,23 +40,28 @@ class Features:
         sample = space.sample(SAMPLE, rng)
         extremes = np.array([space.smallest, space.largest], np.int64)
         sample = np.concatenate([sample, extremes[space.is_valid(extremes)]])
-        self._sums = _sums(space)
+        effects = cost_effects(space, sample)
+        self._sums, self._levels = _sums(space), _levels(space, effects)
         costs = space.costs(sample)
         self._names = sorted(costs)
-        weights = cost_weights(space, sample)
         blocks = self._blocks(sample, costs)
-        self._means = [block.mean(axis=0) for block in blocks]
-        self._factors = []
-        for block, weight in zip(blocks, (weights, 1.0, 1.0), strict=True):
+        self._mean = np.hstack(blocks).mean(axis=0)
+        factors = []
+        weights = (cost_weights(space, effects), 1.0, 1.0, blocks[3].std(axis=0))
+        for block, weight, share in zip(blocks, weights, SHARES, strict=True):
             spread = block.std(axis=0)
             flat = spread < 1e-9
             factor = np.where(flat, 0.0, weight / np.where(flat, 1.0, spread))
-            self._factors.append(factor / max(np.sqrt(np.sum((factor * spread) ** 2)), 1e-12))
+            total = np.sqrt(np.sum((factor * spread) ** 2))
+            factors.append(np.sqrt(share) * factor / max(total, 1e-12))
+        self._factor = np.concatenate(factors)
 
     def __call__(self, archs: Archs, costs: Mapping[str, FloatArray]) -> FloatArray:
         """Features of `archs`, shape (n, f)."""
-        blocks = zip(self._blocks(archs, costs), self._means, self._factors, strict=True)
-        return np.hstack([(block - mean) * factor for block, mean, factor in blocks])
+        rows = np.hstack(self._blocks(archs, costs))
+        rows -= self._mean
+        rows *= self._factor
+        return rows
 
     def _blocks(self, archs: Archs, costs: Mapping[str, FloatArray]) -> list[FloatArray]:
         onehot = self.space.features(archs)
@@ -61,6 +70,7 @@ class Features:
             onehot,
             onehot @ self._sums,
             np.array(logs, float).reshape(len(logs), len(archs)).T,
+            onehot @ self._levels,
         ]
 
 
@@ -92,14 +102,13 @@ def cost_effects(space: SearchSpace, sample: IntArray) -> FloatArray:
     return np.concatenate(effects)
 
 
-def cost_weights(space: SearchSpace, sample: IntArray) -> FloatArray:
+def cost_weights(space: SearchSpace, effects: FloatArray) -> FloatArray:
     """A weight for every one-hot column, shape (sum of options,): the spread of its variable's
     `cost_effects`, with a floor of a tenth of the mean; all 1 without costs."""
+    if not space.costs([space.smallest]):
+        return np.ones(len(effects))
     counts = [len(v.options) for v in space.variables]
-    if not space.costs(sample[:1]):
-        return np.ones(sum(counts))
-    effects = np.split(cost_effects(space, sample), np.cumsum(counts)[:-1])
-    spread = np.array([effect.std() for effect in effects])
+    spread = np.array([part.std() for part in np.split(effects, np.cumsum(counts)[:-1])])
     floor = 0.1 * float(spread.mean()) or 1.0
     return np.repeat(np.maximum(spread, floor), counts)
 
@@ -126,6 +135,13 @@ def _sums(space: SearchSpace) -> FloatArray:
             column[offsets[list(group)] + option] = 1.0
             columns.append(column)
     return np.array(columns, float).reshape(len(columns), offsets[-1]).T
+
+
+def _levels(space: SearchSpace, effects: FloatArray) -> FloatArray:
+    """Replaces a variable's one-hot columns by one of their effects, shape (sum of options, v)."""
+    counts = [len(v.options) for v in space.variables]
+    owner = np.repeat(np.arange(len(counts)), counts)
+    return np.where(owner[:, None] == np.arange(len(counts)), effects[:, None], 0.0)
 
 
 def _patterns(name: str) -> Sequence[str]:

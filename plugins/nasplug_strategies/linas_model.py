@@ -13,6 +13,9 @@ from nasplug import Predictor, Problem
 from nasplug.types import Architecture, Archs, FloatArray
 from nasplug_strategies.linas_features import Features
 
+ROWS = 256
+"""So few that what is computed of them stays in the processor's cache."""
+
 
 @final
 class Model:
@@ -49,7 +52,12 @@ class Model:
             self._fitted.append((column, predictor, -optimism * signs.get(name, 0) * unsure))
 
     def __call__(self, archs: Archs) -> FloatArray:
-        """Values of shape (n, len(problem.metrics))."""
+        """Values of shape (n, len(problem.metrics)), `ROWS` architectures at a time."""
+        return np.concatenate(
+            [self._values(archs[i : i + ROWS]) for i in range(0, max(len(archs), 1), ROWS)]
+        )
+
+    def _values(self, archs: Archs) -> FloatArray:
         values = np.empty((len(archs), len(self.problem.metrics)))
         costs = self._costs(archs)
         rows = self._describe(archs, costs) if self._fitted else values

@@ -9,8 +9,8 @@ from nasplug_predictors.ridge import Ridge
 from nasplug_predictors.svr import SVR
 from nasplug_strategies.evolution import Evolution
 from nasplug_strategies.linas import Linas
-from nasplug_strategies.linas_batch import choose
-from nasplug_strategies.linas_features import Features, cost_weights, kinds
+from nasplug_strategies.linas_batch import SPARE, choose
+from nasplug_strategies.linas_features import Features, cost_effects, cost_weights, kinds
 from nasplug_strategies.linas_first import OWN, _of_kinds, spread_sample
 from nasplug_strategies.linas_inner import changes, distinct
 from nasplug_strategies.linas_paper import LinasPaper
@@ -62,7 +62,7 @@ def test_costs_that_are_computed_are_not_predicted():
     suite.objectives = 3
     problem = suite.problem()
     assert problem.computed == ("macs",)
-    suite.drive(Linas(Evolution(**INNER), Spy(), evaluations=40), problem, 9)
+    suite.drive(Linas(Evolution(**INNER), Spy(), evaluations=40), problem, 5)
     assert len(Spy.targets) == 2  # score and cost
 
 
@@ -126,9 +126,20 @@ def test_kinds_count_options_of_variables_named_alike():
 
 def test_what_costs_more_weighs_more():
     space = ToySpace(layers=3, widths=(2, 3, 64))
-    weights = cost_weights(space, space.sample(40, np.random.default_rng(0)))
+    weights = cost_weights(space, cost_effects(space, space.sample(40, np.random.default_rng(0))))
     assert weights.shape == (space.features([space.smallest]).shape[1],)
     assert (weights > 0).all() and np.ptp(weights) > 0
+
+
+def test_a_level_lies_between_those_of_less_and_more():
+    space = ToySpace(layers=3)
+    features = Features(space, np.random.default_rng(0))
+    archs = space.enumerate()
+    levels = space.features(archs) @ features._levels
+    assert levels.shape == (len(archs), len(space.variables))
+    order = [levels[archs[:, 1] == option, 1] for option in range(3)]
+    assert all(np.ptp(same) < 1e-12 for same in order)
+    assert order[0][0] < order[1][0] < order[2][0]
 
 
 def test_the_first_sample_spans_the_costs():
@@ -179,6 +190,23 @@ def test_the_batch_adds_the_most_volume(objectives):
             break
         assert gains[i] == pytest.approx(max(gains))
         front = np.vstack([front, candidates[i]])
+
+
+def test_with_chance_the_batch_is_drawn_in_proportion_to_what_each_adds():
+    problem = Problem(
+        ToySpace(), (Objective("loss", "", "minimize"), Objective("size", "", "minimize"))
+    )
+    measured = np.array([[0.0, 1.0], [1.0, 0.0]])
+    at = np.linspace(0.05, 0.95, 30)
+    candidates = np.column_stack([at, 1.0 - at - 0.5 * at * (1.0 - at)])
+    lined_up = choose(problem, measured, candidates, 1 + SPARE).tolist()
+    rng = np.random.default_rng(0)
+    drawn = [int(choose(problem, measured, candidates, 1, rng)[0]) for _ in range(400)]
+    assert set(drawn) <= set(lined_up)
+    counts = [drawn.count(i) for i in lined_up]
+    assert counts[0] == max(counts) and counts[0] < 300
+    several = choose(problem, measured, candidates, 3, rng).tolist()
+    assert len(set(several)) == 3 and set(several) <= set(choose(problem, measured, candidates, 10))
 
 
 def test_the_batch_is_feasible_first():

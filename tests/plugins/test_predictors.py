@@ -8,7 +8,7 @@ from nasplug_predictors.auto import Auto
 from nasplug_predictors.boosting import Boosting
 from nasplug_predictors.ensemble import Ensemble
 from nasplug_predictors.folds import assign, out_of_fold
-from nasplug_predictors.gp import GaussianProcess
+from nasplug_predictors.gp import DOUBT, EXPECTED, GaussianProcess
 from nasplug_predictors.mlp import MLP
 from nasplug_predictors.ridge import Ridge
 from nasplug_predictors.sklearn_regressor import SklearnRegressor
@@ -75,18 +75,47 @@ def test_svr_on_targets_as_they_are(data):
 
 def test_gp_is_a_gaussian_process(data):
     x, y, rng = data
-    new = rng.normal(size=(9, 8))
+    x = x * np.arange(1, 9)
+    new = rng.normal(size=(9, 8)) * np.arange(1, 9)
     mine = GaussianProcess().fit(x, y)
-    linear, smooth, length, noise = np.exp(mine._shares)
-    kernel = ConstantKernel(linear) * DotProduct(0.0, "fixed") + ConstantKernel(smooth) * RBF(
-        length
-    )
+    linear, first, length, second, reach, noise = np.exp(mine._shares)
+    weighted, even = mine._factors  # a distance by even columns is one with a length for each
+    kernel = ConstantKernel(linear) * DotProduct(0.0, "fixed")
+    kernel += ConstantKernel(first) * RBF(length)
+    kernel += ConstantKernel(second) * RBF(reach * weighted / even)
     theirs = GaussianProcessRegressor(kernel, alpha=noise + 1e-6, optimizer=None)
-    theirs.fit(mine._scaled(x), (y - y.mean()) / y.std())
-    mean, std = theirs.predict(mine._scaled(new), return_std=True)
+    theirs.fit(mine._viewed(x)[0], (y - y.mean()) / y.std())
+    mean, std = theirs.predict(mine._viewed(new)[0], return_std=True)
     got, got_std = mine.predict(new, return_std=True)
     np.testing.assert_allclose(got, mean * y.std() + y.mean(), rtol=1e-6)
     np.testing.assert_allclose(got_std, std * y.std(), rtol=1e-4)
+
+
+def test_gp_learns_interactions_of_columns_with_little_weight(data):
+    _, _, rng = data
+    x = rng.choice([-1.0, 1.0], size=(160, 6))
+    y = x[:, 0] + x[:, 1] * x[:, 2]
+    x[:, 1:3] *= 0.02
+    fitted = GaussianProcess().fit(x[:120], y[:120])
+    assert np.corrcoef(fitted.predict(x[120:]), y[120:])[0, 1] > 0.9
+
+
+def test_gp_shares_are_the_likeliest(data):
+    x, y, _ = data
+    fitted = GaussianProcess(iterations=200).fit(x, y)
+    z = (y - y.mean()) / y.std()
+
+    def loss(shares):
+        fitted._shares = shares
+        kernel = fitted._kernel(fitted._views, fitted._views)
+        kernel += (np.exp(shares[-1]) + 1e-6) * np.eye(len(z))
+        doubt = (shares - EXPECTED) / DOUBT
+        _, size = np.linalg.slogdet(kernel)
+        return 0.5 * (z @ np.linalg.solve(kernel, z) + size + doubt @ doubt)
+
+    best = fitted._shares
+    for step in np.eye(len(best)) * 0.05:
+        assert loss(best) <= min(loss(best + step), loss(best - step)) + 1e-6
 
 
 @pytest.mark.parametrize("size", [1e-9, 1.0, 1e9])
