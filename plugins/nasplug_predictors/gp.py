@@ -64,7 +64,8 @@ class GaussianProcess:
         self._factors = 1.0 / _size(rows), even / _size(rows * even)
         self._views, z = self._viewed(X), self._scale.apply(y)
         some = np.unique(np.linspace(0, len(X) - 1, min(self.rows, len(X))).astype(int))
-        self._shares = self._likeliest(self._viewed(X[some]), z[some])
+        weighted, evened = self._views
+        self._shares = self._likeliest((weighted[some], evened[some]), z[some])
         noise = float(np.exp(self._shares[-1])) + JITTER
         self._root = _root(self._kernel(self._views, self._views), noise)
         self._weights: FloatArray = cho_solve((self._root, True), z)
@@ -162,7 +163,6 @@ def _smooth(distances: FloatArray, length: float) -> FloatArray:
 def _inverse(root: FloatArray) -> FloatArray:
     """The inverse of root @ root.T, of a lower Cholesky factor (n, n)."""
     lower, _ = dpotri(root, lower=1)
-    lower = np.tril(lower)
     full: FloatArray = lower + np.tril(lower, -1).T
     return full
 

@@ -11,7 +11,6 @@ from nasplug_strategies.ranking import standing
 MARGIN = 0.1
 """How far beyond the worst measured loss the reference lies, of the range."""
 
-
 SPARE = 7
 """How many more than asked for are lined up, to draw from."""
 
@@ -23,7 +22,7 @@ def choose(
     n: int,
     rng: np.random.Generator | None = None,
 ) -> IntArray:
-    """Row numbers of `n` of the `predicted` values, the most promising first.
+    """Row numbers of `n` of the `predicted` values, the most promising first, or drawn by `rng`.
 
     Each adds the most hypervolume to the measured front and those chosen before it, as predicted,
     in the box that everything measured spans. That gain only shrinks as more are chosen, so only
