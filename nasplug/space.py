@@ -76,9 +76,11 @@ class SearchSpace(ABC):
 
     @cached_property
     def _conditions(self) -> list[list[list[tuple[int, BoolArray]]]]:
-        """For each variable its alternatives, each a list of (variable, allowed options mask)."""
+        """For each variable its alternatives, each a list of (variable, allowed options mask); one
+        list for all variables of the same conditions."""
         place: dict[str, int] = {}
         compiled = []
+        shared: dict[str, list[list[tuple[int, BoolArray]]]] = {}
         for variable in self.variables:
             alternatives = []
             for condition in variable.conditions:
@@ -91,7 +93,7 @@ class SearchSpace(ABC):
                     options = self.variables[place[name]].options
                     entries.append((place[name], np.array([o in values for o in options])))
                 alternatives.append(entries)
-            compiled.append(alternatives)
+            compiled.append(shared.setdefault(repr(variable.conditions), alternatives))
             place[variable.name] = len(place)
         return compiled
 
@@ -99,14 +101,18 @@ class SearchSpace(ABC):
         """Which variables take part in each architecture, shape (n, v)."""
         genes = np.asarray(archs, np.int64)
         on = np.ones(genes.shape, bool)
+        known: dict[int, BoolArray] = {}
         for j, alternatives in enumerate(self._conditions):
-            if alternatives:
-                on[:, j] = False
+            if alternatives and id(alternatives) not in known:
+                met = np.zeros(len(genes), bool)
                 for entries in alternatives:
                     hit = np.ones(len(genes), bool)
                     for i, allowed in entries:
                         hit &= on[:, i] & allowed[genes[:, i]]
-                    on[:, j] |= hit
+                    met |= hit
+                known[id(alternatives)] = met
+            if alternatives:
+                on[:, j] = known[id(alternatives)]
         return on
 
     def canonical(self, archs: Archs) -> IntArray:
@@ -117,10 +123,9 @@ class SearchSpace(ABC):
     def features(self, archs: Archs) -> FloatArray:
         """Masked one-hot for predictors, shape (n, sum of options): inactive variables are all 0."""
         genes = self.canonical(archs)
-        rows, columns = np.nonzero(self.active(genes))
         out = np.zeros((len(genes), int(self._counts.sum())))
-        offsets = np.concatenate([[0], np.cumsum(self._counts)[:-1]])
-        out[rows, offsets[columns] + genes[rows, columns]] = 1
+        first = np.cumsum(self._counts) - self._counts
+        np.put_along_axis(out, first + genes, self.active(genes), axis=1)
         return out
 
     @property

@@ -132,11 +132,11 @@ class MBConvLayout:
 
     @cached_property
     def _tables(self) -> tuple[IntArray, int]:
-        """Costs of every slot, shape (slots, kernels, expands, 2), and the last stage's image size."""
+        """Costs of every slot, shape (slots, kernels * expands, 2), and the last stage's image size."""
         size = reduced(self.image_size, self.first.stride)
         tables = []
         for _, _, block in self.slots:
-            tables.append([[block_cost(block, k, e, size) for e in EXPANDS] for k in KERNELS])
+            tables.append([block_cost(block, k, e, size) for k in KERNELS for e in EXPANDS])
             size = reduced(size, block.stride)
         return np.array(tables, np.int64), size
 
@@ -150,13 +150,15 @@ class MBConvLayout:
         genes = np.asarray(archs, np.int64).reshape(-1, len(self.variables))
         kernels, depths = self._columns
         fixed = total(fixed, block_cost(self.first, 3, 1, self.image_size))
-        found = np.tile(np.array(fixed, np.int64), (len(genes), 1))
-        for (s, place, _), j, table in zip(self.slots, kernels, self._tables[0], strict=True):
-            costs = table[genes[:, j], genes[:, j + 1]]
+        first = np.array(kernels)
+        settings = genes[:, first] * len(EXPANDS) + genes[:, first + 1]
+        costs = self._tables[0][np.arange(len(first)), settings]
+        for i, (s, place, _) in enumerate(self.slots):
             column = depths[s]
-            if column is not None:
-                costs = costs * (np.array(self.stages[s].depths)[genes[:, column]] > place)[:, None]
-            found += costs
+            if column is not None and place >= min(self.stages[s].depths):
+                there = np.array(self.stages[s].depths) > place
+                costs[:, i] *= there[genes[:, column], None]
+        found = costs.sum(axis=1) + np.array(fixed, np.int64)
         return {"params": found[:, 0].astype(float), "macs": found[:, 1].astype(float)}
 
     # ---- the published way to write an architecture ------------------------------------------------

@@ -19,9 +19,9 @@ def squared_distances(
     Of masked one-hot features it is the number of variables that differ, twice where both take part.
     `products` is a @ b.T, where that is at hand.
     """
-    squares = (a * a).sum(axis=1)[:, None] + (b * b).sum(axis=1)
     distances = -2.0 * (a @ b.T if products is None else products)
-    distances += squares
+    distances += np.einsum("ij,ij->i", a, a)[:, None]
+    distances += np.einsum("ij,ij->i", b, b)
     return np.maximum(distances, 0.0, out=distances)
 
 
