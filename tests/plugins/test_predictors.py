@@ -78,9 +78,10 @@ def test_gp_is_a_gaussian_process(data):
     x = x * np.arange(1, 9)
     new = rng.normal(size=(9, 8)) * np.arange(1, 9)
     mine = GaussianProcess().fit(x, y)
-    linear, first, length, second, reach, noise = np.exp(mine._shares)
+    linear, pairs, first, length, second, reach, noise = np.exp(mine._shares)
     weighted, even = mine._factors  # a distance by even columns is one with a length for each
     kernel = ConstantKernel(linear) * DotProduct(0.0, "fixed")
+    kernel += ConstantKernel(pairs / 2) * DotProduct(0.0, "fixed") ** 2
     kernel += ConstantKernel(first) * RBF(length)
     kernel += ConstantKernel(second) * RBF(reach * weighted / even)
     theirs = GaussianProcessRegressor(kernel, alpha=noise + 1e-6, optimizer=None)
@@ -98,6 +99,15 @@ def test_gp_learns_interactions_of_columns_with_little_weight(data):
     x[:, 1:3] *= 0.02
     fitted = GaussianProcess().fit(x[:120], y[:120])
     assert np.corrcoef(fitted.predict(x[120:]), y[120:])[0, 1] > 0.9
+
+
+def test_gp_extrapolates_how_pairs_add_up(data):
+    _, _, rng = data
+    x = rng.normal(size=(60, 4))
+    y = x[:, 0] + 2 * x[:, 1] * x[:, 2]
+    far = 3 * x[:20]
+    fitted = GaussianProcess().fit(x, y)
+    assert np.corrcoef(fitted.predict(far), 3 * x[:20, 0] + 18 * x[:20, 1] * x[:20, 2])[0, 1] > 0.99
 
 
 def test_gp_shares_are_the_likeliest(data):
