@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import prod
+from math import ceil, prod
 from typing import final
 
 import numpy as np
 
-from nasplug import NasplugError, Predictor, Problem, Strategy, at_least
+from nasplug import NasplugError, Predictor, Problem, SearchSpace, Strategy, at_least
 from nasplug.rounds import Rounds, Search
 from nasplug.types import Architecture, FloatArray, IntArray
 from nasplug_strategies.linas_batch import choose
 from nasplug_strategies.linas_features import Features
 from nasplug_strategies.linas_first import spread_sample
-from nasplug_strategies.linas_inner import distinct, polish, search_predicted
-from nasplug_strategies.linas_model import Model
+from nasplug_strategies.linas_inner import distinct, keys, polish, search_predicted
+from nasplug_strategies.linas_model import Model, keep_memory
 from nasplug_strategies.opening import fill_up, opening
 from nasplug_strategies.proposals import draws, of_each
 from nasplug_strategies.ranking import standing
@@ -33,7 +33,8 @@ class Linas(Strategy):
     and chosen by the hypervolume they promise (`linas_batch`), and a local search around the
     measured front, the predicted one, and that of the last round follows the inner search
     (`linas_inner`). How much uncertainty counts is drawn anew each round: Berk, Gupta, Rana,
-    Venkatesh, "Randomised Gaussian process upper confidence bound for Bayesian optimisation" (2020).
+    Venkatesh, "Randomised Gaussian process upper confidence bound for Bayesian optimisation" (2020);
+    and a predictor's standard deviations are scaled by how many of them its last predictions were off.
 
     Args:
         inner: the strategy that searches on predictions.
@@ -42,11 +43,12 @@ class Linas(Strategy):
         first: how many are measured before anything is learnt.
         batch: how many are measured at least before learning again.
         growth: how many at least as a share of those measured.
-        evaluations: predictions of each inner search; a space no larger is predicted whole.
-        optimism: standard deviations by which predicted objectives are bettered, on average: each
-            round draws them from an exponential distribution of this mean.
+        evaluations: predictions of each inner search.
+        optimism: standard deviations, scaled so, by which predicted objectives are bettered, on
+            average: each round draws them from an exponential distribution of this mean.
         described: whether predictors get the features of `linas_features`; else the masked one-hot.
-        polish: rounds of local search; 0 for none.
+        polish: rounds of local search times those measured: the more there are, the dearer is a
+            prediction, and the nearer a search starts to where it ends; 0 for none.
         spread: whether the first sample is spread over the cost range; else uniform.
         selection: "hypervolume" or "rank": how the batch is chosen.
         warm_start: a run's folder, whose front is measured first, or one of its CSV files.
@@ -59,11 +61,11 @@ class Linas(Strategy):
         predictors: Mapping[str, Predictor] | None = None,
         first: int = 4,
         batch: int = 1,
-        growth: float = 0.03,
-        evaluations: int = 500,
-        optimism: float = 0.5,
+        growth: float = 0.015,
+        evaluations: int = 200,
+        optimism: float = 1.0,
         described: bool = True,
-        polish: int = 6,
+        polish: int = 200,
         spread: bool = True,
         selection: str = "hypervolume",
         warm_start: str | None = None,
@@ -114,17 +116,21 @@ class Linas(Strategy):
         space, rng = problem.space, np.random.default_rng(problem.seed)
         features = Features(space, rng) if self.described else None
         predictors = {name: self.predictors.get(name, self.predictor) for name in problem.metrics}
-        whole = _whole(problem, self.evaluations)
+        whole = _whole(problem.space)
+        keep_memory()
         if self.spread and len(first) < self.first:
             first = first + spread_sample(problem, self.first - len(first), rng, first)
         archs = fill_up(first, self.first, space, rng)
         values = yield archs
         kept = np.empty((0, len(space.variables)), np.int64)
+        surprises = np.ones((LATEST, len(problem.metrics)))
         while True:
             size = max(self.batch, round(self.growth * len(archs)))
             batch: list[Architecture] = []
+            model = None
             if np.isfinite(values).all(axis=1).any():
-                optimism = self.optimism * rng.exponential()
+                doubt = np.sqrt(np.mean(surprises[-LATEST:] ** 2, axis=0))
+                optimism = self.optimism * rng.exponential() * doubt
                 model = Model(problem, features, predictors, archs, values, optimism)
                 most = size * draws(problem.prefer)
                 kept, predicted = self._candidates(problem, model, archs, kept, whole, most, rng)
@@ -139,6 +145,8 @@ class Linas(Strategy):
             if not batch:
                 return
             told = yield batch
+            if model:
+                surprises = np.concatenate([surprises, model.surprise(batch, told)])
             archs, values = archs + batch, np.concatenate([values, told])
 
     def _candidates(
@@ -163,14 +171,19 @@ class Linas(Strategy):
             seed = int(rng.integers(2**31))
             found, told = search_predicted(problem, self.inner, model, self.evaluations, seed)
             if self.polish:
-                start = distinct(np.concatenate([measured, kept, found]))
-                found, told = polish(problem, model, start, model(start), self.polish, WIDTH, rng)
-        done = {row.tobytes() for row in measured}
-        fresh = np.array([row.tobytes() not in done for row in found], bool)
+                start = distinct(np.concatenate([found, measured, kept]))
+                told = np.concatenate([told, model(start[len(found) :])])
+                rounds = ceil(self.polish / len(measured))
+                found, told = polish(problem, model, start, told, rounds, WIDTH, rng)
+        done = set(keys(measured))
+        fresh = np.array([key not in done for key in keys(found)], bool)
         found, told = found[fresh], told[fresh]
         best = standing(problem.losses(told), problem.violation(told))[: max(KEPT, size)]
         return found[best], told[best]
 
+
+LATEST = 20
+"""Measurements by which the predictors' uncertainty is judged."""
 
 WIDTH = 15
 """Members of the predicted front around which each round of local search looks."""
@@ -179,10 +192,13 @@ KEPT = 200
 """The most promising: those to choose from, and to start from in the next round."""
 
 
-def _whole(problem: Problem, most: int) -> IntArray | None:
-    """Every architecture, if there are at most `most`."""
-    raw = prod(len(v.options) for v in problem.space.variables)
-    if raw > 2**20:
+SMALL = 500
+"""A space of so many architectures at most is predicted whole."""
+
+
+def _whole(space: SearchSpace) -> IntArray | None:
+    """Every architecture of a small space."""
+    if prod(len(v.options) for v in space.variables) > 2**20:
         return None
-    every = problem.space.enumerate()
-    return every if len(every) <= most else None
+    every = space.enumerate()
+    return every if len(every) <= SMALL else None

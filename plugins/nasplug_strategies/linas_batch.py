@@ -26,10 +26,10 @@ def choose(
 
     Each adds the most hypervolume to the measured front and those chosen before it, as predicted,
     in the box that everything measured spans. That gain only shrinks as more are chosen, so only
-    the leader is computed anew (Minoux 1978). With `rng`, `SPARE` more are lined up so, and the n
-    are drawn from all in proportion to these gains: a mistaken leader is not believed again and
-    again. What gains nothing, or breaks a constraint, follows by `standing`. Values have shape
-    (.., len(problem.metrics)); failed rows are NaN.
+    the leader's is computed (Minoux 1978), the others' are bounds. With `rng`, `SPARE` more are
+    lined up so, and the n are drawn from all in proportion to these gains: a mistaken leader is not
+    believed again and again. What gains nothing, or breaks a constraint, follows by `standing`.
+    Values have shape (.., len(problem.metrics)); failed rows are NaN.
     """
     losses, violation = problem.losses(predicted), problem.violation(predicted)
     order = standing(losses, violation)
@@ -39,9 +39,9 @@ def choose(
     front = (front - low) / (high - low)
     scaled = (losses[order] - low) / (high - low)
     reference = np.full(len(low), 1.0 + MARGIN)
-    gains = np.array([_gain(front, point, reference) for point in scaled])
+    gains = _most(front, scaled, reference)
     gains[violation[order] > 0] = 0.0
-    fresh = np.ones(len(order), bool)
+    fresh = np.zeros(len(order), bool)
     chosen: list[int] = []
     added: list[float] = []
     lined_up = n if rng is None else n + SPARE
@@ -74,3 +74,13 @@ def _gain(front: FloatArray, point: FloatArray, reference: FloatArray) -> float:
     if not len(front):
         return box
     return box - pareto.hypervolume(np.maximum(front, point), reference)
+
+
+def _most(front: FloatArray, points: FloatArray, reference: FloatArray) -> FloatArray:
+    """Bounds of the `_gain` of each of `points`, shape (n,): its box, less the largest part of it
+    that any one member of `front` dominates."""
+    boxes = np.prod(np.maximum(reference - points, 0.0), axis=1)
+    if not len(front):
+        return boxes
+    corners = np.maximum(front, points[:, None])
+    return boxes - np.prod(np.maximum(reference - corners, 0.0), axis=2).max(axis=1)

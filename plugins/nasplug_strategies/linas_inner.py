@@ -49,21 +49,22 @@ def polish(
     at random, is predicted; where the front is smaller, of the `width` best. Paquete, Chiarandini,
     Stützle, "Pareto local optimum sets in the biobjective traveling salesman problem" (2004).
     """
-    seen = {row.tobytes() for row in archs}
+    seen = set(keys(archs))
     found, told = [archs], [values]
     expanded: set[bytes] = set()
     for _ in range(rounds):
         best = _best(problem, values, width)
         archs, values = archs[best], values[best]
-        new = [i for i, row in enumerate(archs) if row.tobytes() not in expanded]
+        named = keys(archs)
+        new = [i for i, key in enumerate(named) if key not in expanded]
         if not new:
             break
         some = np.sort(rng.permutation(new)[:width])
-        expanded.update(archs[i].tobytes() for i in some)
+        expanded.update(named[i] for i in some)
         near = changes(problem.space, archs[some])
-        near = near[[row.tobytes() not in seen for row in near]]
+        near = near[[key not in seen for key in keys(near)]]
         if len(near):
-            seen.update(row.tobytes() for row in near)
+            seen.update(keys(near))
             found.append(near)
             told.append(predict(near))
             archs = np.concatenate([archs, near])
@@ -94,5 +95,12 @@ def changes(space: SearchSpace, archs: IntArray) -> IntArray:
 
 def distinct(archs: IntArray) -> IntArray:
     """`archs` (n, v) without repeats, in the order of their first."""
-    rows = dict.fromkeys(row.tobytes() for row in archs)
+    rows = dict.fromkeys(keys(archs))
     return np.frombuffer(b"".join(rows), np.int64).reshape(-1, archs.shape[1])
+
+
+def keys(archs: IntArray) -> list[bytes]:
+    """What tells each of `archs` (n, v) from the others, to look it up by."""
+    whole = np.dtype((np.void, archs.shape[1] * archs.itemsize))
+    named: list[bytes] = np.ascontiguousarray(archs).view(whole).ravel().tolist()
+    return named

@@ -13,6 +13,7 @@ from nasplug_strategies.linas_batch import SPARE, choose
 from nasplug_strategies.linas_features import Features, cost_effects, cost_weights, kinds
 from nasplug_strategies.linas_first import OWN, _of_kinds, spread_sample
 from nasplug_strategies.linas_inner import changes, distinct
+from nasplug_strategies.linas_model import Model
 from nasplug_strategies.linas_paper import LinasPaper
 
 from nasplug import Constraint, NasplugError, Objective, Problem, pareto
@@ -99,6 +100,43 @@ def test_linas_finds_a_better_front_than_random():
         random = space.valid(space.sample(30, np.random.default_rng(seed)))
         wins += volume(asked) > volume(random)
     assert wins >= 4
+
+
+def test_a_model_knows_how_far_it_was_off():
+    suite = StrategyContract()
+    suite.objectives = 3
+    problem = suite.problem()
+    archs = suite.drive(EVERY["linas"](), problem, 25)
+    values = suite.values(problem, archs)
+    fitted = {name: GaussianProcess() for name in problem.metrics}
+    model = Model(problem, None, fitted, archs[:15], values[:15])
+    late, told = np.array(archs[15:]), values[15:].copy()
+    told[3] = np.nan
+    surprise = model.surprise(late, told)
+    rows, column = problem.space.features(late), problem.metrics.index("score")
+    alone = GaussianProcess().fit(problem.space.features(np.array(archs[:15])), values[:15, column])
+    mean, deviation = alone.predict(rows, return_std=True)
+    good = np.arange(10) != 3
+    np.testing.assert_allclose(
+        surprise[good, column], ((told[:, column] - mean) / deviation)[good], rtol=1e-6
+    )
+    assert (surprise[3] == 1).all() and (surprise[:, problem.metrics.index("macs")] == 1).all()
+
+
+def test_optimism_moves_predictions_to_their_good_side():
+    suite = StrategyContract()
+    suite.objectives = 3
+    problem = suite.problem()
+    archs = problem.space.valid(problem.space.sample(20, np.random.default_rng(0)))
+    values = suite.values(problem, archs[:10])
+    fitted = {name: GaussianProcess() for name in problem.metrics}
+    plain, hopeful = (
+        problem.losses(Model(problem, None, fitted, archs[:10], values, shift)(archs))
+        for shift in (None, np.ones(len(problem.metrics)))
+    )
+    better = plain - hopeful
+    computed = [o.name in problem.computed for o in problem.objectives]
+    assert (better[:, ~np.array(computed)] > 0).all() and (better[:, computed] == 0).all()
 
 
 def test_features_separate_architectures_and_are_scaled():
