@@ -14,7 +14,7 @@ from nasplug.types import FloatArray
 from nasplug_predictors.kernels import squared_distances
 from nasplug_predictors.targets import Scale
 
-EXPECTED = np.array([-1.0, -3.0, -1.0, 0.5, -1.0, 0.5, -5.0])
+EXPECTED = np.array([-1.0, -7.0, -1.0, 0.5, -1.0, 0.5, -5.0])
 """Logarithms of what is likeliest before anything is seen: the linear share, that of the pairs, share
 and length of the first smooth part and of the second, the noise variance. Targets have variance 1,
 features a mean squared norm of 1 or so."""

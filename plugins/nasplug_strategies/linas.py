@@ -44,8 +44,9 @@ class Linas(Strategy):
         batch: how many are measured at least before learning again.
         growth: how many at least as a share of those measured.
         evaluations: predictions of each inner search.
-        optimism: standard deviations, scaled so, by which predicted objectives are bettered, on
-            average: each round draws them from an exponential distribution of this mean.
+        optimism: standard deviations, scaled so, by which predicted objectives are bettered, over
+            the root of the logarithm of the number measured (Srinivas et al. 2010), on average:
+            each round draws them from an exponential distribution of this mean.
         described: whether predictors get the features of `linas_features`; else the masked one-hot.
         polish: rounds of local search times those measured: the more there are, the dearer is a
             prediction, and the nearer a search starts to where it ends; 0 for none.
@@ -63,7 +64,7 @@ class Linas(Strategy):
         batch: int = 1,
         growth: float = 0.015,
         evaluations: int = 200,
-        optimism: float = 1.0,
+        optimism: float = 0.55,
         described: bool = True,
         polish: int = 200,
         spread: bool = True,
@@ -130,7 +131,8 @@ class Linas(Strategy):
             model = None
             if np.isfinite(values).all(axis=1).any():
                 doubt = np.sqrt(np.mean(surprises[-LATEST:] ** 2, axis=0))
-                optimism = self.optimism * rng.exponential() * doubt
+                optimism = self.optimism * np.sqrt(np.log(len(archs) + 1)) * doubt
+                optimism *= rng.exponential()
                 model = Model(problem, features, predictors, archs, values, optimism)
                 most = size * draws(problem.prefer)
                 kept, predicted = self._candidates(problem, model, archs, kept, whole, most, rng)
