@@ -130,7 +130,7 @@ class Linas(Strategy):
             batch: list[Architecture] = []
             model = None
             if np.isfinite(values).all(axis=1).any():
-                doubt = np.sqrt(np.mean(surprises[-LATEST:] ** 2, axis=0))
+                doubt = np.sqrt(np.mean(surprises**2, axis=0))
                 optimism = self.optimism * np.sqrt(np.log(len(archs) + 1)) * doubt
                 optimism *= rng.exponential()
                 model = Model(problem, features, predictors, archs, values, optimism)
@@ -148,7 +148,7 @@ class Linas(Strategy):
                 return
             told = yield batch
             if model:
-                surprises = np.concatenate([surprises, model.surprise(batch, told)])
+                surprises = np.concatenate([surprises, model.surprise(batch, told)])[-LATEST:]
             archs, values = archs + batch, np.concatenate([values, told])
 
     def _candidates(

@@ -16,6 +16,10 @@ from nasplug_strategies.linas_features import Features
 ROWS = 256
 """So few that what is computed of them stays in the processor's cache."""
 
+FAR = 10.0
+"""Standard deviations beyond which a prediction says only that its uncertainty was none to go by: an
+ensemble whose members agree has 0."""
+
 
 @final
 class Model:
@@ -75,14 +79,15 @@ class Model:
 
     def surprise(self, archs: Archs, values: FloatArray) -> FloatArray:
         """By how many standard deviations `values` (n, metrics) differ from what is predicted of
-        `archs`, same shape; 1 where nothing is predicted, no uncertainty known, or values are NaN."""
+        `archs`, same shape, at most `FAR`; 1 where nothing is predicted, no uncertainty known, or
+        values are NaN."""
         found = np.ones(values.shape)
         rows = self._describe(archs, self._costs(archs))
         for column, predictor, unsure, _ in self._fitted:
             if unsure:
                 mean, deviation = predictor.predict(rows, return_std=True)
                 found[:, column] = (values[:, column] - mean) / np.maximum(deviation, 1e-12)
-        return np.where(np.isfinite(values), found, 1.0)
+        return np.where(np.isfinite(values), np.clip(found, -FAR, FAR), 1.0)
 
     def _costs(self, archs: Archs) -> dict[str, FloatArray]:
         """What the space says of `archs`, once for features and values; nothing if neither needs it."""

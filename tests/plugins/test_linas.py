@@ -123,6 +123,21 @@ def test_a_model_knows_how_far_it_was_off():
     assert (surprise[3] == 1).all() and (surprise[:, problem.metrics.index("macs")] == 1).all()
 
 
+def test_one_prediction_sure_and_wrong_is_not_believed_for_long():
+    class Sure(Ridge):
+        def predict(self, X, return_std=False):
+            mean = super().predict(X)
+            return (mean, np.zeros(len(mean))) if return_std else mean
+
+    suite = StrategyContract()
+    problem = suite.problem()
+    archs = problem.space.valid(problem.space.sample(12, np.random.default_rng(0)))
+    values = suite.values(problem, archs)
+    fitted = {name: Sure() for name in problem.metrics}
+    model = Model(problem, None, fitted, archs[:6], values[:6])
+    assert np.abs(model.surprise(archs[6:], values[6:] + 1.0)).max() <= 10.0
+
+
 def test_optimism_moves_predictions_to_their_good_side():
     suite = StrategyContract()
     suite.objectives = 3
