@@ -66,7 +66,7 @@ class Linas(Strategy):
         evaluations: int = 200,
         optimism: float = 0.55,
         described: bool = True,
-        polish: int = 200,
+        polish: int = 100,
         spread: bool = True,
         selection: str = "hypervolume",
         warm_start: str | None = None,

@@ -11,7 +11,7 @@ from nasplug_strategies.ranking import standing
 MARGIN = 0.1
 """How far beyond the worst measured loss the reference lies, of the range."""
 
-SPARE = 7
+SPARE = 5
 """How many more than asked for are lined up, to draw from."""
 
 

@@ -12,11 +12,11 @@ from nasplug_strategies.linas import Linas
 from nasplug_strategies.linas_batch import SPARE, choose
 from nasplug_strategies.linas_features import Features, cost_effects, cost_weights, kinds
 from nasplug_strategies.linas_first import OWN, _of_kinds, spread_sample
-from nasplug_strategies.linas_inner import changes, distinct
+from nasplug_strategies.linas_inner import changes, distinct, leaps, polish
 from nasplug_strategies.linas_model import Model
 from nasplug_strategies.linas_paper import LinasPaper
 
-from nasplug import Constraint, NasplugError, Objective, Problem, pareto
+from nasplug import Constraint, NasplugError, Objective, Problem, Variable, pareto
 from nasplug.testing import StrategyContract, ToySpace
 
 INNER = {"population": 20, "offspring": 20}
@@ -272,9 +272,69 @@ def test_the_batch_is_feasible_first():
 
 def test_changes_are_the_neighbours():
     space = ToySpace(layers=4)
-    for arch in space.valid(space.sample(5, np.random.default_rng(0))):
-        near = {tuple(row) for row in changes(space, np.array([arch])).tolist()} - {arch}
+    archs = space.sample(5, np.random.default_rng(0))
+    who, column, made = changes(space, archs)
+    for i, arch in enumerate(space.valid(archs)):
+        near = {tuple(row) for row in made[who == i].tolist()} - {arch}
         assert near == set(space.neighbours(arch))
+    assert space.features(made)[np.arange(len(made)), column].all()
+
+
+class Flat(ToySpace):
+    """Eight variables that are always active."""
+
+    variables = tuple(Variable(f"x{j}", (1, 2, 3)) for j in range(8))
+
+
+def test_where_changes_add_up_every_leap_ends_on_the_front():
+    space, rng = Flat(), np.random.default_rng(0)
+    costs = rng.normal(size=24)
+    effects = np.column_stack([costs, -costs * rng.uniform(0.2, 5.0, 24)])
+    start = space.sample(3, rng)
+    who, column, made = changes(space, start)
+    gained = (space.features(made) - space.features(start)[who]) @ effects
+    reached = {tuple(row) for row in leaps(space, start, who, column, gained, rng).tolist()}
+    every = space.enumerate()
+    best = every[pareto.nondominated(space.features(every) @ effects)]
+    assert len(reached) > 5
+    assert reached <= {tuple(row) for row in best.tolist()}
+
+
+@pytest.mark.parametrize("limit", [None, 0.0])
+def test_one_round_of_local_search_leaps_to_the_best(limit):
+    space, rng = Flat(), np.random.default_rng(0)
+    effects = rng.normal(size=(24, 2))
+    goal = Objective("loss", "", "minimize")
+    limits = () if limit is None else (Constraint("size", max=limit),)
+    problem = Problem(space, (goal,), limits)
+
+    def predict(archs):
+        return space.features(archs) @ effects[:, : len(problem.metrics)]
+
+    start = space.sample(1, rng)
+    _, told = polish(problem, predict, start, predict(start), 1, 1, rng)
+    every = predict(space.enumerate())
+    allowed = every[problem.violation(every) == 0, 0]
+    found = told[problem.violation(told) == 0, 0]
+    assert (found.min() < allowed).mean() > 0.99 if limits else found.min() == allowed.min()
+
+
+def test_local_search_predicts_nothing_twice():
+    space, rng = ToySpace(layers=4), np.random.default_rng(0)
+    problem = Problem(space, (Objective("params", "", "minimize"), Objective("x", "", "maximize")))
+    asked = []
+
+    def predict(archs):
+        asked.extend(map(tuple, archs.tolist()))
+        return np.column_stack(
+            [space.costs(archs)["params"], archs @ np.array([3, -1, 2, -2, 1.0])]
+        )
+
+    start = space.valid(space.sample(2, rng))
+    found, told = polish(problem, predict, np.array(start), predict(np.array(start)), 4, 5, rng)
+    assert [tuple(row) for row in found.tolist()] == asked
+    assert len(set(asked)) == len(asked) > 20
+    np.testing.assert_array_equal(told, predict(found))
 
 
 def test_distinct_keeps_the_first_of_each():
