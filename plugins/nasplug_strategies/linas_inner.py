@@ -63,9 +63,8 @@ def polish(
         before = len(known.values)
         members = known.archs(some)
         who, column, near = changes(problem.space, members)
-        goals = _goals(problem, known.values)
-        gained = _goals(problem, known(near)) - goals[some][who]
-        gained /= np.maximum(np.ptp(goals[rows], axis=0), 1e-12)
+        gained = _goals(problem, known(near)) - _goals(problem, known.values[some])[who]
+        gained /= np.maximum(np.ptp(_goals(problem, known.values[rows]), axis=0), 1e-12)
         known(leaps(problem.space, members, who, column, gained, rng))
         rows = np.concatenate([rows, np.arange(before, len(known.values))])
     return known.archs(np.arange(len(known.values))), known.values
@@ -124,7 +123,7 @@ def leaps(
     score[who, :, column] = np.einsum("clg,cg->cl", weights[who], gained)
     options = [part.argmin(axis=2) for part in np.split(score, starts[1:], axis=2)]
     made = space.canonical(np.stack(options, axis=2).reshape(-1, len(counts)))
-    return distinct(made[space.is_valid(made)])
+    return made[space.is_valid(made)]
 
 
 def _goals(problem: Problem, values: FloatArray) -> FloatArray:
