@@ -15,7 +15,7 @@ from nasplug_strategies.linas_batch import choose
 from nasplug_strategies.linas_features import Features
 from nasplug_strategies.linas_first import spread_sample
 from nasplug_strategies.linas_inner import distinct, keys, polish, search_predicted
-from nasplug_strategies.linas_model import Model, keep_memory
+from nasplug_strategies.linas_model import Model, capped, keep_memory
 from nasplug_strategies.opening import fill_up, opening
 from nasplug_strategies.proposals import draws, of_each
 from nasplug_strategies.ranking import standing
@@ -133,7 +133,8 @@ class Linas(Strategy):
                 doubt = np.sqrt(np.mean(surprises**2, axis=0))
                 optimism = self.optimism * np.sqrt(np.log(len(archs) + 1)) * doubt
                 optimism *= rng.exponential()
-                model = Model(problem, features, predictors, archs, values, optimism)
+                learnt = capped(problem, values)
+                model = Model(problem, features, predictors, archs, learnt, optimism)
                 most = size * draws(problem.prefer)
                 kept, predicted = self._candidates(problem, model, archs, kept, whole, most, rng)
                 order = np.arange(len(kept))[:most]

@@ -14,7 +14,7 @@ POOL = 400
 TILT = 3.0
 """Log odds between a variable's dearest and cheapest option, at most."""
 
-OWN = 2.0
+OWN = 1.0
 """Standard deviation of what a variable's kinds add to these log odds."""
 
 

@@ -9,7 +9,7 @@ from typing import Any, final
 
 import numpy as np
 
-from nasplug import Predictor, Problem
+from nasplug import Predictor, Problem, pareto
 from nasplug.types import Architecture, Archs, FloatArray
 from nasplug_strategies.linas_features import Features
 
@@ -98,6 +98,25 @@ class Model:
         if self._features is None:
             return self.problem.space.features(archs)
         return self._features(archs, costs)
+
+
+def capped(problem: Problem, values: FloatArray) -> FloatArray:
+    """Measured `values` (n, metrics) to learn from: an objective's is cut where it is worse by more
+    than the whole measured front spans than that of an architecture no worse in the other objectives.
+
+    Where some architectures hardly work at all (many of NAS-Bench-201), how bad they are would be
+    most of what is learnt, and those that work would look alike. With one objective nothing is cut.
+    """
+    good = np.isfinite(values).all(axis=1)
+    losses = problem.losses(values[good])
+    spans = np.ptp(losses[pareto.nondominated(losses)], axis=0)
+    learnt = values.copy()
+    for column, (objective, span) in enumerate(zip(problem.objectives, spans, strict=True)):
+        loss, others = losses[:, column], np.delete(losses, column, axis=1)
+        no_worse = (others <= others[:, None]).all(axis=2)
+        best = np.where(no_worse, loss, np.inf).min(axis=1)
+        learnt[good, column] = np.minimum(loss, best + (span or np.inf)) * objective.sign
+    return learnt
 
 
 def keep_memory() -> None:

@@ -13,7 +13,7 @@ from nasplug_strategies.linas_batch import SPARE, choose
 from nasplug_strategies.linas_features import Features, cost_effects, cost_weights, kinds
 from nasplug_strategies.linas_first import OWN, _of_kinds, spread_sample
 from nasplug_strategies.linas_inner import changes, distinct, leaps, polish
-from nasplug_strategies.linas_model import Model
+from nasplug_strategies.linas_model import Model, capped
 from nasplug_strategies.linas_paper import LinasPaper
 
 from nasplug import Constraint, NasplugError, Objective, Problem, Variable, pareto
@@ -136,6 +136,20 @@ def test_one_prediction_sure_and_wrong_is_not_believed_for_long():
     fitted = {name: Sure() for name in problem.metrics}
     model = Model(problem, None, fitted, archs[:6], values[:6])
     assert np.abs(model.surprise(archs[6:], values[6:] + 1.0)).max() <= 10.0
+
+
+def test_how_bad_the_hopeless_are_is_not_learnt():
+    objectives = (Objective("macs", "", "minimize"), Objective("score", "%", "maximize"))
+    limits = (Constraint("latency", max=5.0),)
+    problem = Problem(ToySpace(), objectives, limits)
+    front = [[1, 50, 1], [2, 60, 1], [4, 70, 1]]
+    rest = [[3, 41, 900], [3, 39, 1], [4, -50, 1], [9, 50, 1], [np.nan] * 3]
+    learnt = capped(problem, np.array(front + rest))
+    # the front spans 3 and 20: less than 60 - 20 at 3, 70 - 20 at 4, and more than 1 + 3 at 50
+    cut = [[3, 41, 900], [3, 40, 1], [4, 50, 1], [4, 50, 1], [np.nan] * 3]
+    np.testing.assert_array_equal(learnt, np.array(front + cut))
+    one = Problem(ToySpace(), objectives[1:])
+    np.testing.assert_array_equal(capped(one, learnt[:7, 1:]), learnt[:7, 1:])
 
 
 def test_optimism_moves_predictions_to_their_good_side():
