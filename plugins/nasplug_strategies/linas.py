@@ -29,12 +29,13 @@ class Linas(Strategy):
     architecture search across modalities" (2022), Algorithm 1: in turn predictors learn from all
     that is measured, an inner search runs on their predictions, and what it proposes is measured.
     Here the first sample is spread over the cost range (`linas_first`), what the space computes is
-    computed, the predictors see kinds of variables and costs (`linas_features`), batches are small
-    and chosen by the hypervolume they promise (`linas_batch`), and a local search around the
-    measured front, the predicted one, and that of the last round follows the inner search
-    (`linas_inner`). How much uncertainty counts is drawn anew each round: Berk, Gupta, Rana,
-    Venkatesh, "Randomised Gaussian process upper confidence bound for Bayesian optimisation" (2020);
-    and a predictor's standard deviations are scaled by how many of them its last predictions were off.
+    computed, the predictors see kinds of variables and costs (`linas_features`) and not how bad the
+    hopeless are (`linas_model`), batches are small and chosen by the hypervolume they promise
+    (`linas_batch`), and a local search around the measured front, the predicted one, and that of the
+    last round follows the inner search (`linas_inner`). How much uncertainty counts is drawn anew each
+    round: Berk, Gupta, Rana, Venkatesh, "Randomised Gaussian process upper confidence bound for
+    Bayesian optimisation" (2020); and a predictor's standard deviations are scaled by how many of them
+    its last predictions were off.
 
     Args:
         inner: the strategy that searches on predictions.

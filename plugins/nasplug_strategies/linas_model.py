@@ -109,13 +109,15 @@ def capped(problem: Problem, values: FloatArray) -> FloatArray:
     """
     good = np.isfinite(values).all(axis=1)
     losses = problem.losses(values[good])
-    spans = np.ptp(losses[pareto.nondominated(losses)], axis=0)
+    front = losses[pareto.nondominated(losses)]
+    spans = np.ptp(front, axis=0)
     learnt = values.copy()
-    for column, (objective, span) in enumerate(zip(problem.objectives, spans, strict=True)):
-        loss, others = losses[:, column], np.delete(losses, column, axis=1)
-        no_worse = (others <= others[:, None]).all(axis=2)
-        best = np.where(no_worse, loss, np.inf).min(axis=1)
-        learnt[good, column] = np.minimum(loss, best + (span or np.inf)) * objective.sign
+    for column, objective in enumerate(problem.objectives):
+        others, rivals = (np.delete(rows, column, axis=1) for rows in (losses, front))
+        no_worse = (rivals <= others[:, None]).all(axis=2)
+        best = np.where(no_worse, front[:, column], np.inf).min(axis=1)
+        furthest = best + (spans[column] or np.inf)
+        learnt[good, column] = np.minimum(losses[:, column], furthest) * objective.sign
     return learnt
 
 
