@@ -9,54 +9,52 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nasplug.display import progress as progress
-    from nasplug.errors import NasplugError as NasplugError
-    from nasplug.errors import at_least as at_least
-    from nasplug.errors import unknown as unknown
-    from nasplug.evaluator import Chain as Chain
-    from nasplug.evaluator import Evaluator as Evaluator
-    from nasplug.executor import Executor as Executor
-    from nasplug.hub import choices as choices
-    from nasplug.hub import hookimpl as hookimpl
-    from nasplug.hub import make as make
-    from nasplug.modes.export import load as load
-    from nasplug.modes.search import search as search
-    from nasplug.predictor import Predictor as Predictor
-    from nasplug.proxy import Aggregator as Aggregator
-    from nasplug.proxy import ZeroCostProxy as ZeroCostProxy
-    from nasplug.run import Run as Run
-    from nasplug.seeding import seeded as seeded
-    from nasplug.space import SearchSpace as SearchSpace
-    from nasplug.strategy import Preference as Preference
-    from nasplug.strategy import Problem as Problem
-    from nasplug.strategy import Strategy as Strategy
-    from nasplug.supernet import SuperNetwork as SuperNetwork
-    from nasplug.task import Task as Task
-    from nasplug.types import Architecture as Architecture
-    from nasplug.types import Constraint as Constraint
-    from nasplug.types import Failure as Failure
-    from nasplug.types import Measurement as Measurement
-    from nasplug.types import Metric as Metric
-    from nasplug.types import Objective as Objective
-    from nasplug.types import Variable as Variable
+    from nasplug.app.export import load as load
+    from nasplug.app.run import Run as Run
+    from nasplug.app.search import search as search
+    from nasplug.contracts.errors import NasplugError as NasplugError
+    from nasplug.contracts.errors import at_least as at_least
+    from nasplug.contracts.errors import unknown as unknown
+    from nasplug.contracts.evaluator import Evaluator as Evaluator
+    from nasplug.contracts.executor import Executor as Executor
+    from nasplug.contracts.predictor import Predictor as Predictor
+    from nasplug.contracts.proxy import Aggregator as Aggregator
+    from nasplug.contracts.proxy import ZeroCostProxy as ZeroCostProxy
+    from nasplug.contracts.space import SearchSpace as SearchSpace
+    from nasplug.contracts.strategy import Preference as Preference
+    from nasplug.contracts.strategy import Problem as Problem
+    from nasplug.contracts.strategy import Strategy as Strategy
+    from nasplug.contracts.supernet import SuperNetwork as SuperNetwork
+    from nasplug.contracts.task import Task as Task
+    from nasplug.contracts.types import Architecture as Architecture
+    from nasplug.contracts.types import Constraint as Constraint
+    from nasplug.contracts.types import Failure as Failure
+    from nasplug.contracts.types import Measurement as Measurement
+    from nasplug.contracts.types import Metric as Metric
+    from nasplug.contracts.types import Objective as Objective
+    from nasplug.contracts.types import Variable as Variable
+    from nasplug.engine.evaluator_chain import EvaluatorChain as EvaluatorChain
+    from nasplug.plugins.building import make as make
+    from nasplug.plugins.choices import choices as choices
+    from nasplug.plugins.describing import describe as describe
+    from nasplug.plugins.discovery import hookimpl as hookimpl
+    from nasplug.toolkit.progress import progress as progress
+    from nasplug.toolkit.seeding import seeded as seeded
 
 _HOME = {
-    "errors": ("NasplugError", "at_least", "unknown"),
-    "evaluator": ("Chain", "Evaluator"),
-    "executor": ("Executor",),
-    "hub": ("choices", "hookimpl", "make"),
-    "modes.export": ("load",),
-    "modes.search": ("search",),
-    "predictor": ("Predictor",),
-    "display": ("progress",),
-    "proxy": ("Aggregator", "ZeroCostProxy"),
-    "run": ("Run",),
-    "seeding": ("seeded",),
-    "space": ("SearchSpace",),
-    "strategy": ("Preference", "Problem", "Strategy"),
-    "supernet": ("SuperNetwork",),
-    "task": ("Task",),
-    "types": (
+    "app.export": ("load",),
+    "app.run": ("Run",),
+    "app.search": ("search",),
+    "contracts.errors": ("NasplugError", "at_least", "unknown"),
+    "contracts.evaluator": ("Evaluator",),
+    "contracts.executor": ("Executor",),
+    "contracts.predictor": ("Predictor",),
+    "contracts.proxy": ("Aggregator", "ZeroCostProxy"),
+    "contracts.space": ("SearchSpace",),
+    "contracts.strategy": ("Preference", "Problem", "Strategy"),
+    "contracts.supernet": ("SuperNetwork",),
+    "contracts.task": ("Task",),
+    "contracts.types": (
         "Architecture",
         "Constraint",
         "Failure",
@@ -65,6 +63,13 @@ _HOME = {
         "Objective",
         "Variable",
     ),
+    "engine.evaluator_chain": ("EvaluatorChain",),
+    "plugins.building": ("make",),
+    "plugins.choices": ("choices",),
+    "plugins.describing": ("describe",),
+    "plugins.discovery": ("hookimpl",),
+    "toolkit.progress": ("progress",),
+    "toolkit.seeding": ("seeded",),
 }
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
 

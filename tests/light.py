@@ -9,7 +9,8 @@ import time
 import numpy as np
 
 from nasplug import Evaluator, Failure, Measurement, Metric, SearchSpace, Strategy, Variable, search
-from nasplug.executor import Processes, Serial
+from nasplug.engine.executors.processes import Processes
+from nasplug.engine.executors.serial import Serial
 
 
 class LightSpace(SearchSpace):

@@ -5,7 +5,7 @@ from torch import nn
 from torch.nn import functional
 
 from nasplug import Metric, SearchSpace, Task, Variable
-from nasplug.scoring import Feed, scores
+from nasplug.toolkit.scoring import Feed, scores
 
 
 class Unit(nn.Module):

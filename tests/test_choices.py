@@ -6,7 +6,9 @@ import pytest
 from hydra.utils import get_object
 
 import nasplug
-from nasplug.hub import accepts, build, compose, describe, groups
+from nasplug.plugins.building import accepts, build
+from nasplug.plugins.choices import compose, groups
+from nasplug.plugins.describing import describe
 from nasplug.testing import ToySpace, ToyTask
 
 GIVEN = {"space", "task", "strategy", "proxies"}

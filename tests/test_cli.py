@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from nasplug import __main__ as command_line
-from nasplug.hub import plugins
+from nasplug.plugins.discovery import plugins
 
 ROOT = Path(__file__).parents[1]
 SEARCH = ("+space=ofa_mbv3", "+strategy=random", "objectives=[macs,params]", "budget=12")

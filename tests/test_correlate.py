@@ -8,9 +8,9 @@ import pytest
 from scipy.stats import kendalltau, spearmanr
 
 from nasplug import Evaluator, Failure, Measurement, Metric, NasplugError
-from nasplug.hub import compose
-from nasplug.modes.correlate import Sheet, correlation, cross_validated, main
-from nasplug.types import Architecture
+from nasplug.app.modes.correlate import Sheet, correlation, cross_validated, main
+from nasplug.contracts.types import Architecture
+from nasplug.plugins.choices import compose
 
 SPACE = "+space=nasbench201"
 

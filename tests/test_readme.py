@@ -5,7 +5,7 @@ import shlex
 from pathlib import Path
 
 import nasplug
-from nasplug.__main__ import check
+from nasplug.app.command_line import check
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

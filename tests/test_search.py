@@ -16,10 +16,10 @@ import pytest
 from light import LightEvaluator, LightSpace, LightStrategy
 
 from nasplug import NasplugError, search
-from nasplug.assembly import open_run
-from nasplug.executor import Processes
-from nasplug.folder import hold
-from nasplug.types import Failure, Measurement
+from nasplug.app.components import open_run
+from nasplug.contracts.types import Failure, Measurement
+from nasplug.engine.executors.processes import Processes
+from nasplug.engine.run_folder import lock_folder
 
 SCRIPT = Path(__file__).with_name("light.py")
 
@@ -228,7 +228,10 @@ class TestResuming:
             find(10, strategy=LightStrategy(batch=5), run=tmp_path / "r")
 
     def test_a_second_process_is_refused(self, tmp_path):
-        with hold(tmp_path / "r"), pytest.raises(NasplugError, match="another is at work in it"):
+        with (
+            lock_folder(tmp_path / "r"),
+            pytest.raises(NasplugError, match="another is at work in it"),
+        ):
             find(10, run=tmp_path / "r")
 
     def test_a_folder_that_cannot_be_written(self, tmp_path):

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nasplug import NasplugError, SearchSpace, Variable, pareto
+from nasplug import NasplugError, SearchSpace, Variable
+from nasplug.toolkit import pareto
 
 
 class AnySpace(SearchSpace):

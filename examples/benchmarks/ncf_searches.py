@@ -12,7 +12,8 @@ import sys
 
 import numpy as np
 
-from nasplug import Evaluator, make, pareto, search
+from nasplug import Evaluator, make, search
+from nasplug.toolkit import pareto
 
 
 class Remembering(Evaluator):

@@ -22,8 +22,9 @@ from matplotlib import pyplot as plt
 from nasplug_tables.recordings import read
 from scipy.stats import kendalltau
 
-from nasplug.assembly import measuring
-from nasplug.hub import build, compose
+from nasplug.app.components import measuring
+from nasplug.plugins.building import build
+from nasplug.plugins.choices import compose
 
 Row = tuple[str, int, float, float]
 """Predictor, training examples, error (%), tau."""

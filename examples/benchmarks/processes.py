@@ -11,7 +11,8 @@ import time
 import numpy as np
 
 from nasplug import Evaluator, Measurement, Metric, make, search
-from nasplug.executor import Processes, Serial
+from nasplug.engine.executors.processes import Processes
+from nasplug.engine.executors.serial import Serial
 from nasplug.testing import ToySpace
 
 

@@ -14,7 +14,7 @@ import torch
 from torch.nn import functional
 
 from nasplug import Metric, Task, make, seeded
-from nasplug.scoring import Feed, scores
+from nasplug.toolkit.scoring import Feed, scores
 
 TOGETHER = ("grad_norm", "snip", "plain", "fisher", "l2_norm", "params", "nwot", "jacob_cov")
 CELL = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_1x1~1|+|skip_connect~0|avg_pool_3x3~1|nor_conv_3x3~2|"

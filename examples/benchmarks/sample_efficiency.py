@@ -22,9 +22,11 @@ matplotlib.use("Agg")
 import numpy as np
 from matplotlib import pyplot as plt
 
-from nasplug import pareto, search
-from nasplug.assembly import measuring
-from nasplug.hub import build, compose
+from nasplug import search
+from nasplug.app.components import measuring
+from nasplug.plugins.building import build
+from nasplug.plugins.choices import compose
+from nasplug.toolkit import pareto
 
 BASELINE, MARKS = "nsga2", (100, 250, 500, 1000, 2000)
 SHOWN = (15, 25, 30, 50, 75, 80, 100, 150, 250, 500, 1000, 2000)

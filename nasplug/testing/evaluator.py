@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from nasplug.evaluator import Evaluator
-from nasplug.space import SearchSpace
-from nasplug.types import Architecture, Failure, Measurement
+from nasplug.contracts.evaluator import Evaluator
+from nasplug.contracts.space import SearchSpace
+from nasplug.contracts.types import Architecture, Failure, Measurement
 
 
 class EvaluatorContract:

@@ -13,11 +13,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from nasplug.evaluator import Evaluator
-from nasplug.space import SearchSpace
-from nasplug.supernet import SuperNetwork
-from nasplug.task import Batch, Task
-from nasplug.types import (
+from nasplug.contracts.evaluator import Evaluator
+from nasplug.contracts.space import SearchSpace
+from nasplug.contracts.supernet import SuperNetwork
+from nasplug.contracts.task import Batch, Task
+from nasplug.contracts.types import (
     Architecture,
     Archs,
     BoolArray,

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from nasplug.predictor import Predictor
+from nasplug.contracts.predictor import Predictor
+from nasplug.contracts.types import FloatArray
 from nasplug.testing.fakes import ToySpace
-from nasplug.types import FloatArray
 
 
 class PredictorContract:

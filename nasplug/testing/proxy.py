@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from nasplug.proxy import ZeroCostProxy
-from nasplug.seeding import seeded
-from nasplug.task import Task
+from nasplug.contracts.proxy import ZeroCostProxy
+from nasplug.contracts.task import Task
+from nasplug.contracts.types import Failure
 from nasplug.testing.fakes import ToyTask
-from nasplug.types import Failure
+from nasplug.toolkit.seeding import seeded
 
 
 class ProxyContract:
@@ -39,7 +39,7 @@ class ProxyContract:
         """The score, as the evaluator has it."""
         import torch
 
-        from nasplug.scoring import Feed, scores
+        from nasplug.toolkit.scoring import Feed, scores
 
         def example_inputs(n: int) -> tuple[Any, ...]:
             return (torch.zeros(n, 36),)

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nasplug.hub import build, describe
-from nasplug.seeding import seeded
-from nasplug.space import SearchSpace
-from nasplug.types import Architecture
+from nasplug.contracts.space import SearchSpace
+from nasplug.contracts.types import Architecture
+from nasplug.plugins.building import build
+from nasplug.plugins.describing import describe
+from nasplug.toolkit.seeding import seeded
 
 if TYPE_CHECKING:
     from torch import nn

@@ -9,11 +9,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from nasplug.hub import build, describe
-from nasplug.space import SearchSpace
-from nasplug.strategy import Problem, Strategy
+from nasplug.contracts.space import SearchSpace
+from nasplug.contracts.strategy import Problem, Strategy
+from nasplug.contracts.types import Architecture, Constraint, FloatArray, Measurement, Objective
+from nasplug.plugins.building import build
+from nasplug.plugins.describing import describe
 from nasplug.testing.fakes import ToyEvaluator, ToySpace
-from nasplug.types import Architecture, Constraint, FloatArray, Measurement, Objective
 
 
 class StrategyContract:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nasplug.errors import NasplugError
-from nasplug.seeding import seeded
-from nasplug.space import SearchSpace
-from nasplug.types import Architecture
+from nasplug.contracts.errors import NasplugError
+from nasplug.contracts.space import SearchSpace
+from nasplug.contracts.types import Architecture
+from nasplug.toolkit.seeding import seeded
 
 if TYPE_CHECKING:
     import torch

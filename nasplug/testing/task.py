@@ -7,9 +7,10 @@ import pickle
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from nasplug.hub import build, describe
-from nasplug.seeding import seeded
-from nasplug.task import Task
+from nasplug.contracts.task import Task
+from nasplug.plugins.building import build
+from nasplug.plugins.describing import describe
+from nasplug.toolkit.seeding import seeded
 
 if TYPE_CHECKING:
     from torch import nn

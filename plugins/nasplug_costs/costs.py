@@ -9,8 +9,8 @@ from functools import cached_property
 import torch
 
 from nasplug import Evaluator, Measurement, Metric, NasplugError, SearchSpace, at_least, seeded
-from nasplug.counting import multiply_adds, parameters
-from nasplug.types import Architecture, Outcome
+from nasplug.contracts.types import Architecture, Outcome
+from nasplug.toolkit.counting import multiply_adds, parameters
 from nasplug_costs.timing import latency
 
 

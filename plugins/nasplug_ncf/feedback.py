@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nasplug import NasplugError
-from nasplug.types import IntArray
+from nasplug.contracts.types import IntArray
 
 log = logging.getLogger(__name__)
 

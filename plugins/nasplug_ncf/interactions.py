@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from nasplug import Metric, NasplugError, Task
-from nasplug.types import BoolArray, FloatArray, IntArray
+from nasplug.contracts.types import BoolArray, FloatArray, IntArray
 from nasplug_ncf.feedback import Feedback, split
 from nasplug_ncf.generated import INTERACTIONS, ITEMS, USERS, generate
 from nasplug_ncf.ranking import hit_rate, ndcg, ranks

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nasplug.types import BoolArray, FloatArray, IntArray
+from nasplug.contracts.types import BoolArray, FloatArray, IntArray
 
 
 def ranks(positive: FloatArray, others: FloatArray, counted: BoolArray) -> IntArray:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from nasplug import NasplugError
-from nasplug.types import IntArray
+from nasplug.contracts.types import IntArray
 from nasplug_ncf.feedback import Feedback, leave_one_out, split
 
 TRAIN, TEST, NEGATIVE = ".train.rating", ".test.rating", ".test.negative"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from nasplug import NasplugError
-from nasplug.types import IntArray
+from nasplug.contracts.types import IntArray
 
 
 class NegativeSampler:

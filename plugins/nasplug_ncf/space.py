@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from nasplug import NasplugError, SearchSpace, Variable
-from nasplug.types import Architecture, Archs, FloatArray
+from nasplug.contracts.types import Architecture, Archs, FloatArray
 from nasplug_ncf.generated import ITEMS, USERS
 from nasplug_ncf.network import NeuMF, Widths
 from nasplug_ncf.supernet import ElasticNeuMF

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from nasplug import SuperNetwork
-from nasplug.types import Architecture
+from nasplug.contracts.types import Architecture
 from nasplug_ncf.network import NeuMF, Widths
 
 

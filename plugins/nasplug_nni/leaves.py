@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from nasplug import NasplugError, Variable
-from nasplug.types import Condition
+from nasplug.contracts.types import Condition
 from nasplug_nni.nni3 import Categorical, CategoricalMultiple, Numerical
 
 MOST_OPTIONS = 10_000

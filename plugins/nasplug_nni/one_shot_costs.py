@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from nasplug import Problem, SearchSpace
-from nasplug.types import Architecture, Archs, BoolArray, FloatArray
+from nasplug.contracts.types import Architecture, Archs, BoolArray, FloatArray
 
 Penalty = Callable[[Archs], FloatArray]
 """What n architectures are charged, in units of the training loss, shape (n,)."""

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from nasplug import Problem, Strategy, at_least, progress, seeded
-from nasplug.rounds import Rounds
-from nasplug.types import Architecture, FloatArray
+from nasplug.contracts.types import Architecture, FloatArray
+from nasplug.toolkit.ask_tell import AskTell
 from nasplug_nni.one_shot_controller import Controller
 from nasplug_nni.one_shot_costs import Costs, Penalty
 from nasplug_nni.one_shot_front import check, swept
@@ -93,7 +93,7 @@ class Enas(Strategy):
         batches = swept(
             problem, self._costs, search, self.first, self.derived, self.sweep, self.limit
         )
-        self._rounds = Rounds(nonempty(batches))
+        self._rounds = AskTell(nonempty(batches))
 
     def ask(self, n: int) -> Sequence[Architecture]:
         """What is left of the batch, at most `n`; trains when a search's turn comes."""

@@ -8,7 +8,7 @@ from itertools import islice
 import numpy as np
 
 from nasplug import NasplugError, Problem, at_least
-from nasplug.types import Architecture, FloatArray
+from nasplug.contracts.types import Architecture, FloatArray
 from nasplug_nni.one_shot_costs import Costs, Penalty
 from nasplug_nni.one_shot_proposals import BATCH, Batches, the_rest
 from nasplug_nni.one_shot_ranking import feasible_first

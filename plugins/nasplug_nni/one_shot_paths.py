@@ -9,8 +9,8 @@ from typing import final
 import numpy as np
 
 from nasplug import Problem, SearchSpace, Strategy, at_least, progress, seeded
-from nasplug.rounds import Rounds
-from nasplug.types import Architecture, FloatArray
+from nasplug.contracts.types import Architecture, FloatArray
+from nasplug.toolkit.ask_tell import AskTell
 from nasplug_nni.one_shot_costs import Costs
 from nasplug_nni.one_shot_front import opening
 from nasplug_nni.one_shot_inheritance import Inherited
@@ -64,7 +64,7 @@ class SinglePath(Strategy):
         """Start anew; an error without a task, or if the inner search cannot solve such a problem."""
         self._costs = Costs(problem, tuple(the_task(problem).metrics))
         self.inner.setup(problem)
-        self._rounds = Rounds(nonempty(self._batches(problem)))
+        self._rounds = AskTell(nonempty(self._batches(problem)))
 
     def ask(self, n: int) -> Sequence[Architecture]:
         """What is left of the batch, at most `n`; trains when first asked."""

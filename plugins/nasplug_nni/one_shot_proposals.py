@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from nasplug import SearchSpace
-from nasplug.rounds import Search
-from nasplug.types import Architecture
+from nasplug.contracts.types import Architecture
+from nasplug.toolkit.ask_tell import Search
 
 BATCH = 16
 """Architectures in a batch of those that nothing speaks for."""

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from nasplug import SearchSpace, pareto
-from nasplug.types import Architecture, BoolArray, FloatArray, IntArray
+from nasplug import SearchSpace
+from nasplug.contracts.types import Architecture, BoolArray, FloatArray, IntArray
+from nasplug.toolkit import pareto
 
 TRIES = 5000
 """Settings of the variables that are looked at before the enumeration of a large space gives up."""

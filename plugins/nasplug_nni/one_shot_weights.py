@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from nasplug import NasplugError, Problem, SuperNetwork, Task, at_least, seeded
-from nasplug.devices import move, pick
+from nasplug.toolkit.devices import move, pick
 
 
 @final

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, random_split
 
 from nasplug import NasplugError, seeded
-from nasplug.devices import move, pick
+from nasplug.toolkit.devices import move, pick
 from nasplug_nni.one_shot_unrolled import gradient, unrolled
 from nasplug_nni.retiarii_choices import open_choices, space
 

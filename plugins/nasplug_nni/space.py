@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from nasplug import Architecture, NasplugError, SearchSpace, Variable, unknown
-from nasplug.types import Archs, BoolArray, IntArray
+from nasplug.contracts.types import Archs, BoolArray, IntArray
 from nasplug_nni.activity import Activity
 from nasplug_nni.fixed import automatic, fixed
 from nasplug_nni.hub import fit, of_hub

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from nasplug.types import IntArray
+from nasplug.contracts.types import IntArray
 from nasplug_ofa.layers import make_divisible
 
 Count = int | IntArray

@@ -11,7 +11,7 @@ import numpy as np
 from torch import nn
 
 from nasplug import Architecture, Variable
-from nasplug.types import Archs, FloatArray, IntArray
+from nasplug.contracts.types import Archs, FloatArray, IntArray
 from nasplug_ofa.costs import Cost, conv_cost, norm_cost, reduced, squeeze_excite_cost, total
 from nasplug_ofa.elastic import ElasticSequence
 from nasplug_ofa.kit import ELASTIC, PLAIN

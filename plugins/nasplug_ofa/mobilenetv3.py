@@ -9,7 +9,7 @@ from typing import Any, final
 from torch import Tensor, nn
 
 from nasplug import Architecture, SearchSpace, Variable
-from nasplug.types import Archs, FloatArray
+from nasplug.contracts.types import Archs, FloatArray
 from nasplug_ofa.costs import conv_cost, linear_cost, norm_cost, reduced, total
 from nasplug_ofa.knobs import dropout_rate, positive, width_multiplier
 from nasplug_ofa.layers import classifier, conv2d, example, initialise, make_divisible, named

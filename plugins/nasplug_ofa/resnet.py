@@ -9,7 +9,7 @@ from typing import Any, final
 from torch import Tensor, nn
 
 from nasplug import Architecture, SearchSpace, Variable
-from nasplug.types import Archs, FloatArray
+from nasplug.contracts.types import Archs, FloatArray
 from nasplug_ofa.elastic import ElasticLinear, ElasticSequence
 from nasplug_ofa.kit import ELASTIC, PLAIN
 from nasplug_ofa.knobs import dropout_rate, positive

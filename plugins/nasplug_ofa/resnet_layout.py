@@ -11,7 +11,7 @@ import numpy as np
 from torch import nn
 
 from nasplug import Architecture, Variable
-from nasplug.types import Archs, FloatArray, IntArray
+from nasplug.contracts.types import Archs, FloatArray, IntArray
 from nasplug_ofa.bottleneck import (
     Bottleneck,
     activate_bottleneck,

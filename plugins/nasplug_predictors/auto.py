@@ -11,7 +11,7 @@ import numpy as np
 from scipy.stats import kendalltau
 
 from nasplug import NasplugError, Predictor
-from nasplug.types import FloatArray
+from nasplug.contracts.types import FloatArray
 from nasplug_predictors.folds import out_of_fold
 
 

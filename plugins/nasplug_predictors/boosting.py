@@ -6,7 +6,7 @@ from typing import final
 
 from sklearn.ensemble import HistGradientBoostingRegressor
 
-from nasplug.types import FloatArray
+from nasplug.contracts.types import FloatArray
 from nasplug_predictors.targets import Scale
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from nasplug import SearchSpace, at_least, seeded
-from nasplug.types import FloatArray
+from nasplug.contracts.types import FloatArray
 from nasplug_predictors.graph import Graph
 
 

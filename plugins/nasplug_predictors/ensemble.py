@@ -8,7 +8,7 @@ from typing import Any, final
 import numpy as np
 
 from nasplug import NasplugError, Predictor, at_least
-from nasplug.types import FloatArray
+from nasplug.contracts.types import FloatArray
 
 
 @final

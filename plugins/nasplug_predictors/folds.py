@@ -7,7 +7,7 @@ from copy import deepcopy
 import numpy as np
 
 from nasplug import Predictor
-from nasplug.types import FloatArray, IntArray
+from nasplug.contracts.types import FloatArray, IntArray
 
 
 def assign(n: int, folds: int, seed: int) -> IntArray:

@@ -10,7 +10,7 @@ from scipy.linalg.lapack import dpotri
 from scipy.optimize import minimize
 
 from nasplug import at_least
-from nasplug.types import FloatArray
+from nasplug.contracts.types import FloatArray
 from nasplug_predictors.kernels import squared_distances
 from nasplug_predictors.targets import Scale
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from nasplug import SearchSpace
-from nasplug.types import BoolArray, FloatArray
+from nasplug.contracts.types import BoolArray, FloatArray
 
 
 @runtime_checkable

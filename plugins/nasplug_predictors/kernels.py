@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nasplug.types import FloatArray
+from nasplug.contracts.types import FloatArray
 
 
 def squared_distances(

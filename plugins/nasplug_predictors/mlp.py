@@ -9,7 +9,7 @@ from typing import final
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPRegressor
 
-from nasplug.types import FloatArray
+from nasplug.contracts.types import FloatArray
 from nasplug_predictors.targets import Scale
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.linalg import solve
 
 from nasplug import NasplugError
-from nasplug.types import FloatArray
+from nasplug.contracts.types import FloatArray
 from nasplug_predictors.targets import Scale
 
 

@@ -9,7 +9,7 @@ from typing import Any, final
 from sklearn.base import RegressorMixin
 
 from nasplug import NasplugError
-from nasplug.types import FloatArray
+from nasplug.contracts.types import FloatArray
 from nasplug_predictors.targets import Scale
 
 

@@ -9,7 +9,7 @@ from typing import final
 import numpy as np
 
 from nasplug import Predictor
-from nasplug.types import FloatArray
+from nasplug.contracts.types import FloatArray
 from nasplug_predictors.folds import out_of_fold
 from nasplug_predictors.targets import Scale
 

@@ -7,7 +7,7 @@ from typing import Literal, final
 import numpy as np
 import sklearn.svm
 
-from nasplug.types import FloatArray
+from nasplug.contracts.types import FloatArray
 from nasplug_predictors.kernels import rbf
 from nasplug_predictors.targets import Scale
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nasplug.types import FloatArray
+from nasplug.contracts.types import FloatArray
 
 
 @dataclass(frozen=True)

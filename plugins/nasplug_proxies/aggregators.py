@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nasplug.proxy import Aggregator
-from nasplug.types import BoolArray, FloatArray
+from nasplug.contracts.proxy import Aggregator
+from nasplug.contracts.types import BoolArray, FloatArray
 
 
 class Vote(Aggregator):

@@ -9,9 +9,9 @@ import torch
 from torch.nn import functional
 
 from nasplug import NasplugError, ZeroCostProxy
-from nasplug.probe import Probe
-from nasplug.proxy import Aggregator
-from nasplug.types import FloatArray
+from nasplug.contracts.proxy import Aggregator
+from nasplug.contracts.types import FloatArray
+from nasplug.toolkit.probe import Probe
 
 
 class AzExpressivity(ZeroCostProxy):

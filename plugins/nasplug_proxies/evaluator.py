@@ -26,8 +26,8 @@ from nasplug import (
     progress,
     unknown,
 )
-from nasplug.proxy import Aggregator
-from nasplug.types import Architecture, Archs, FloatArray, Outcome
+from nasplug.contracts.proxy import Aggregator
+from nasplug.contracts.types import Architecture, Archs, FloatArray, Outcome
 from nasplug_proxies.scorebook import Scorebook, default_folder, what_is
 
 if TYPE_CHECKING:

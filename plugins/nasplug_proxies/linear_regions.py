@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from nasplug import NasplugError, ZeroCostProxy
-from nasplug.probe import Examples, Probe
+from nasplug.toolkit.probe import Examples, Probe
 
 
 class LinearRegions(ZeroCostProxy):

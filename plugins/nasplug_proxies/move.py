@@ -10,7 +10,7 @@ from typing import final
 import numpy as np
 
 from nasplug import Preference, Problem, Strategy, at_least
-from nasplug.types import Architecture, Archs, FloatArray
+from nasplug.contracts.types import Architecture, Archs, FloatArray
 from nasplug_proxies.pool import Scores, feasible
 
 

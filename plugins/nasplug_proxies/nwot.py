@@ -7,7 +7,7 @@ from collections import Counter
 import torch
 
 from nasplug import ZeroCostProxy
-from nasplug.probe import Probe
+from nasplug.toolkit.probe import Probe
 
 PART = 2048
 """Units at a time: as floats they stay in the processor's cache."""

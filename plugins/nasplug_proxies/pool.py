@@ -7,8 +7,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from nasplug import Problem
-from nasplug.pareto import nondominated
-from nasplug.types import Architecture, Archs, BoolArray, FloatArray, IntArray
+from nasplug.contracts.types import Architecture, Archs, BoolArray, FloatArray, IntArray
+from nasplug.toolkit.pareto import nondominated
 
 
 @runtime_checkable

@@ -11,9 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, final
 
-from nasplug import NasplugError
-from nasplug.hub import describe
-from nasplug.types import Architecture
+from nasplug import NasplugError, describe
+from nasplug.contracts.types import Architecture
 
 
 def default_folder() -> Path:

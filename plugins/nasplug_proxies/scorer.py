@@ -8,8 +8,8 @@ from statistics import fmean, stdev
 import torch
 
 from nasplug import SearchSpace, Task, ZeroCostProxy, seeded
-from nasplug.scoring import Feed, scores
-from nasplug.types import Architecture, Failure
+from nasplug.contracts.types import Architecture, Failure
+from nasplug.toolkit.scoring import Feed, scores
 
 Score = tuple[float, float]
 """Mean and standard deviation over repeats."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nasplug import ZeroCostProxy
-from nasplug.probe import Probe
+from nasplug.toolkit.probe import Probe
 
 
 class Snip(ZeroCostProxy):

@@ -7,7 +7,7 @@ import math
 import torch
 
 from nasplug import ZeroCostProxy
-from nasplug.probe import Probe
+from nasplug.toolkit.probe import Probe
 
 
 class Synflow(ZeroCostProxy):

@@ -9,7 +9,7 @@ from typing import final
 import numpy as np
 
 from nasplug import Problem, Strategy, at_least
-from nasplug.types import Architecture, FloatArray
+from nasplug.contracts.types import Architecture, FloatArray
 from nasplug_proxies.pool import Scores, best_first
 
 STREAM = 0x3A

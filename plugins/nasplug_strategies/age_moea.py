@@ -16,7 +16,7 @@ import numpy as np
 from pymoo.core.population import Population
 from pymoo.core.survival import Survival
 
-from nasplug.types import FloatArray
+from nasplug.contracts.types import FloatArray
 
 Curvature = Callable[[FloatArray], float]
 """The middle point of a normalised front, shape (m,), to the p of its L_p unit sphere."""

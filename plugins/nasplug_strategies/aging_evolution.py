@@ -9,8 +9,8 @@ from typing import final
 import numpy as np
 
 from nasplug import NasplugError, Preference, Problem, Strategy, at_least
-from nasplug.rounds import Rounds, Search
-from nasplug.types import Architecture, FloatArray
+from nasplug.contracts.types import Architecture, FloatArray
+from nasplug.toolkit.ask_tell import AskTell, Search
 from nasplug_strategies.opening import fill_up, opening
 from nasplug_strategies.proposals import best_first, draws
 from nasplug_strategies.ranking import standing
@@ -59,7 +59,7 @@ class AgingEvolution(Strategy):
 
     def setup(self, problem: Problem) -> None:
         """Start anew."""
-        self._rounds = Rounds(self._search(problem, opening(problem, self.warm_start, self.pool)))
+        self._rounds = AskTell(self._search(problem, opening(problem, self.warm_start, self.pool)))
 
     def ask(self, n: int) -> Sequence[Architecture]:
         """What is left of the first pool, then of the batch of children, at most `n`."""

@@ -8,7 +8,7 @@ from functools import partial
 from math import inf
 
 from nasplug import NasplugError, Problem
-from nasplug.errors import unknown
+from nasplug.contracts.errors import unknown
 from nasplug_strategies import pymoo_algorithms
 from nasplug_strategies.engine import Engine, Parts
 from nasplug_strategies.nsga2 import NSGA2

@@ -10,8 +10,8 @@ from typing import Any, Protocol, final, runtime_checkable
 import numpy as np
 
 from nasplug import Predictor, Problem, SearchSpace, Strategy, at_least
-from nasplug.rounds import Rounds, Search
-from nasplug.types import Architecture, FloatArray, IntArray
+from nasplug.contracts.types import Architecture, FloatArray, IntArray
+from nasplug.toolkit.ask_tell import AskTell, Search
 from nasplug_strategies.opening import fill_up, opening
 from nasplug_strategies.ranking import standing
 
@@ -71,7 +71,7 @@ class BinaryRelation(Strategy):
     def setup(self, problem: Problem) -> None:
         """Start anew."""
         first = opening(problem, self.warm_start, self.batch)
-        self._rounds = Rounds(self._search(problem, first))
+        self._rounds = AskTell(self._search(problem, first))
 
     def ask(self, n: int) -> Sequence[Architecture]:
         """What is left of the batch, at most `n`."""

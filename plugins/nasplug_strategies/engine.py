@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from nasplug import Preference, SearchSpace
-from nasplug.types import Architecture, FloatArray, IntArray
+from nasplug.contracts.types import Architecture, FloatArray, IntArray
 from nasplug_strategies.operators import Variation
 
 

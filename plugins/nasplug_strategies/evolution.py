@@ -8,10 +8,10 @@ from typing import Literal, final
 import numpy as np
 
 from nasplug import NasplugError, Problem, Strategy, at_least
-from nasplug.errors import unknown
-from nasplug.pareto import bounds
-from nasplug.rounds import Rounds, Search
-from nasplug.types import Architecture, FloatArray
+from nasplug.contracts.errors import unknown
+from nasplug.contracts.types import Architecture, FloatArray
+from nasplug.toolkit.ask_tell import AskTell, Search
+from nasplug.toolkit.pareto import bounds
 from nasplug_strategies.algorithms import ALGORITHMS, check
 from nasplug_strategies.algorithms import settings as own_settings
 from nasplug_strategies.engine import Exhausted, Parts
@@ -85,7 +85,7 @@ class Evolution(Strategy):
     def setup(self, problem: Problem) -> None:
         """Start anew; an error if the algorithm cannot do so many objectives, or constraints."""
         check(self.algorithm, problem)
-        self._rounds = Rounds(
+        self._rounds = AskTell(
             self._search(problem, opening(problem, self.warm_start, self.population))
         )
 

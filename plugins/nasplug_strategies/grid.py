@@ -8,9 +8,9 @@ from math import gcd, prod
 from typing import Literal, final
 
 from nasplug import Problem, SearchSpace, Strategy, at_least
-from nasplug.errors import unknown
-from nasplug.rounds import Rounds, Search
-from nasplug.types import Architecture, FloatArray
+from nasplug.contracts.errors import unknown
+from nasplug.contracts.types import Architecture, FloatArray
+from nasplug.toolkit.ask_tell import AskTell, Search
 from nasplug_strategies.opening import opening
 
 
@@ -43,7 +43,7 @@ class GridSearch(Strategy):
 
     def setup(self, problem: Problem) -> None:
         """Start anew."""
-        self._rounds = Rounds(self._search(problem, opening(problem, self.warm_start)))
+        self._rounds = AskTell(self._search(problem, opening(problem, self.warm_start)))
 
     def ask(self, n: int) -> Sequence[Architecture]:
         """What is left of the batch, at most `n`."""

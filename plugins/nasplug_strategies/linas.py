@@ -9,8 +9,8 @@ from typing import final
 import numpy as np
 
 from nasplug import NasplugError, Predictor, Problem, SearchSpace, Strategy, at_least
-from nasplug.rounds import Rounds, Search
-from nasplug.types import Architecture, FloatArray, IntArray
+from nasplug.contracts.types import Architecture, FloatArray, IntArray
+from nasplug.toolkit.ask_tell import AskTell, Search
 from nasplug_strategies.linas_batch import choose
 from nasplug_strategies.linas_features import Features
 from nasplug_strategies.linas_first import spread_sample
@@ -104,7 +104,7 @@ class Linas(Strategy):
                     f"predictors must name metrics that are predicted, but {name} is computed"
                 )
         self.inner.setup(problem)
-        self._rounds = Rounds(self._search(problem, opening(problem, self.warm_start, self.first)))
+        self._rounds = AskTell(self._search(problem, opening(problem, self.warm_start, self.first)))
 
     def ask(self, n: int) -> Sequence[Architecture]:
         """What is left of the batch, at most `n`."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from nasplug import Problem, pareto
-from nasplug.types import FloatArray, IntArray
+from nasplug import Problem
+from nasplug.contracts.types import FloatArray, IntArray
+from nasplug.toolkit import pareto
 from nasplug_strategies.ranking import standing
 
 MARGIN = 0.1

@@ -11,7 +11,7 @@ from typing import final
 import numpy as np
 
 from nasplug import SearchSpace
-from nasplug.types import Archs, FloatArray, IntArray
+from nasplug.contracts.types import Archs, FloatArray, IntArray
 
 SAMPLE = 300
 """Random architectures from which means and spreads are estimated."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from nasplug import Problem, SearchSpace
-from nasplug.types import Architecture, FloatArray, IntArray
+from nasplug.contracts.types import Architecture, FloatArray, IntArray
 from nasplug_strategies.linas_features import SAMPLE, cost_effects, kinds
 
 POOL = 400

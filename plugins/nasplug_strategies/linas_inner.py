@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from nasplug import Problem, SearchSpace, Strategy, pareto
-from nasplug.types import Archs, FloatArray, IntArray
+from nasplug import Problem, SearchSpace, Strategy
+from nasplug.contracts.types import Archs, FloatArray, IntArray
+from nasplug.toolkit import pareto
 from nasplug_strategies.ranking import standing
 
 Predict = Callable[[Archs], FloatArray]

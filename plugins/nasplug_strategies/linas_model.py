@@ -9,8 +9,9 @@ from typing import Any, final
 
 import numpy as np
 
-from nasplug import Predictor, Problem, pareto
-from nasplug.types import Architecture, Archs, FloatArray
+from nasplug import Predictor, Problem
+from nasplug.contracts.types import Architecture, Archs, FloatArray
+from nasplug.toolkit import pareto
 from nasplug_strategies.linas_features import Features
 
 ROWS = 256

@@ -9,8 +9,8 @@ from typing import final
 import numpy as np
 
 from nasplug import Predictor, Problem, Strategy, at_least
-from nasplug.rounds import Rounds, Search
-from nasplug.types import Architecture, FloatArray
+from nasplug.contracts.types import Architecture, FloatArray
+from nasplug.toolkit.ask_tell import AskTell, Search
 from nasplug_strategies.linas_inner import search_predicted
 from nasplug_strategies.linas_model import Model
 from nasplug_strategies.opening import fill_up, opening
@@ -58,7 +58,7 @@ class LinasPaper(Strategy):
     def setup(self, problem: Problem) -> None:
         """Start anew; an error if the inner search cannot solve such a problem."""
         self.inner.setup(problem)
-        self._rounds = Rounds(
+        self._rounds = AskTell(
             self._search(problem, opening(problem, self.warm_start, self.population))
         )
 

@@ -8,9 +8,9 @@ from typing import final
 import numpy as np
 
 from nasplug import Problem, Strategy, at_least
-from nasplug.pareto import nondominated
-from nasplug.rounds import Rounds, Search
-from nasplug.types import Architecture, FloatArray
+from nasplug.contracts.types import Architecture, FloatArray
+from nasplug.toolkit.ask_tell import AskTell, Search
+from nasplug.toolkit.pareto import nondominated
 from nasplug_strategies.opening import fill_up, opening
 from nasplug_strategies.proposals import best_first, sampled
 
@@ -42,7 +42,9 @@ class LocalSearch(Strategy):
 
     def setup(self, problem: Problem) -> None:
         """Start anew."""
-        self._rounds = Rounds(self._search(problem, opening(problem, self.warm_start, self.starts)))
+        self._rounds = AskTell(
+            self._search(problem, opening(problem, self.warm_start, self.starts))
+        )
 
     def ask(self, n: int) -> Sequence[Architecture]:
         """What is left of the starts, or of the batch of neighbours, at most `n`."""

@@ -11,7 +11,7 @@ from typing import final
 
 import numpy as np
 
-from nasplug.types import Architecture, FloatArray, IntArray
+from nasplug.contracts.types import Architecture, FloatArray, IntArray
 from nasplug_strategies.engine import Exhausted, Parts
 from nasplug_strategies.operators import breed
 from nasplug_strategies.ranking import standing

@@ -10,8 +10,8 @@ from typing import final
 import numpy as np
 
 from nasplug import Predictor, Problem, Strategy, at_least
-from nasplug.rounds import Rounds, Search
-from nasplug.types import Architecture, Archs, FloatArray, IntArray
+from nasplug.contracts.types import Architecture, Archs, FloatArray, IntArray
+from nasplug.toolkit.ask_tell import AskTell, Search
 from nasplug_strategies.opening import fill_up, opening
 from nasplug_strategies.ranking import standing
 
@@ -56,7 +56,7 @@ class OneShotPredictor(Strategy):
     def setup(self, problem: Problem) -> None:
         """Start anew; an error if the inner search cannot solve such a problem."""
         self.search.setup(problem)
-        self._rounds = Rounds(
+        self._rounds = AskTell(
             self._search(problem, opening(problem, self.warm_start, self.samples))
         )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from nasplug import NasplugError, Problem, SearchSpace
-from nasplug.types import Architecture
+from nasplug.contracts.types import Architecture
 
 
 def opening(

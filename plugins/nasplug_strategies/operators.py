@@ -14,8 +14,8 @@ from typing import Literal
 import numpy as np
 
 from nasplug import NasplugError, Preference, SearchSpace
-from nasplug.errors import unknown
-from nasplug.types import Architecture, BoolArray, IntArray
+from nasplug.contracts.errors import unknown
+from nasplug.contracts.types import Architecture, BoolArray, IntArray
 from nasplug_strategies.proposals import best_first, draws
 
 Masks = Callable[[tuple[int, int], np.random.Generator], BoolArray]

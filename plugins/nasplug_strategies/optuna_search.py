@@ -14,9 +14,9 @@ from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, QMCSampler, TP
 from optuna.trial import Trial, TrialState
 
 from nasplug import NasplugError, Problem, Strategy, at_least
-from nasplug.errors import unknown
-from nasplug.rounds import Rounds, Search
-from nasplug.types import Architecture, FloatArray
+from nasplug.contracts.errors import unknown
+from nasplug.contracts.types import Architecture, FloatArray
+from nasplug.toolkit.ask_tell import AskTell, Search
 from nasplug_strategies.opening import opening
 from nasplug_strategies.proposals import best_first, draws
 
@@ -108,7 +108,7 @@ class OptunaSearch(Strategy):
                 "Type e.g. +strategy=tpe"
             )
         most = int(self.settings.get("n_startup_trials", FIRST))
-        self._rounds = Rounds(self._search(problem, opening(problem, self.warm_start, most)))
+        self._rounds = AskTell(self._search(problem, opening(problem, self.warm_start, most)))
 
     def ask(self, n: int) -> Sequence[Architecture]:
         """What is left of the batch, at most `n`."""

@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from nasplug import Preference, Problem
-from nasplug.types import Architecture, FloatArray
+from nasplug.contracts.types import Architecture, FloatArray
 
 
 def draws(prefer: Preference | None) -> int:

@@ -20,7 +20,7 @@ from pymoo.core.algorithm import Algorithm
 from pymoo.core.population import Population
 from pymoo.termination.max_gen import MaximumGenerationTermination
 
-from nasplug.types import FloatArray, IntArray
+from nasplug.contracts.types import FloatArray, IntArray
 from nasplug_strategies.age_moea import (
     AgeSurvival,
     chord,

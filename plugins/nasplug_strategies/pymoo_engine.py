@@ -16,7 +16,7 @@ from pymoo.core.problem import Problem
 from pymoo.core.termination import NoTermination
 from pymoo.termination.max_gen import MaximumGenerationTermination
 
-from nasplug.types import Architecture, FloatArray, IntArray
+from nasplug.contracts.types import Architecture, FloatArray, IntArray
 from nasplug_strategies.engine import Exhausted, Parts
 from nasplug_strategies.operators import breed
 

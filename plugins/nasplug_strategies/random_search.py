@@ -8,8 +8,8 @@ from typing import final
 import numpy as np
 
 from nasplug import Problem, Strategy, at_least
-from nasplug.rounds import Rounds, Search
-from nasplug.types import Architecture, FloatArray
+from nasplug.contracts.types import Architecture, FloatArray
+from nasplug.toolkit.ask_tell import AskTell, Search
 from nasplug_strategies.opening import opening
 from nasplug_strategies.proposals import sampled
 
@@ -32,7 +32,7 @@ class RandomSearch(Strategy):
 
     def setup(self, problem: Problem) -> None:
         """Start anew."""
-        self._rounds = Rounds(self._search(problem, opening(problem, self.warm_start)))
+        self._rounds = AskTell(self._search(problem, opening(problem, self.warm_start)))
 
     def ask(self, n: int) -> Sequence[Architecture]:
         """What is left of the batch, at most `n`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import moocore
 import numpy as np
 
-from nasplug.types import FloatArray, IntArray
+from nasplug.contracts.types import FloatArray, IntArray
 
 
 def standing(losses: FloatArray, violation: FloatArray) -> IntArray:

@@ -8,9 +8,9 @@ from typing import final
 import numpy as np
 
 from nasplug import NasplugError, Preference, Problem, SearchSpace, Strategy, at_least
-from nasplug.pareto import bounds
-from nasplug.rounds import Rounds, Search
-from nasplug.types import Architecture, FloatArray, IntArray
+from nasplug.contracts.types import Architecture, FloatArray, IntArray
+from nasplug.toolkit.ask_tell import AskTell, Search
+from nasplug.toolkit.pareto import bounds
 from nasplug_strategies.opening import opening
 from nasplug_strategies.proposals import best_first, draws
 
@@ -64,7 +64,7 @@ class Reinforce(Strategy):
 
     def setup(self, problem: Problem) -> None:
         """Start anew."""
-        self._rounds = Rounds(self._search(problem, opening(problem, self.warm_start, FIRST)))
+        self._rounds = AskTell(self._search(problem, opening(problem, self.warm_start, FIRST)))
 
     def ask(self, n: int) -> Sequence[Architecture]:
         """What is left of the batch, at most `n`."""

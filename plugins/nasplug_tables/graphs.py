@@ -10,7 +10,7 @@ from math import fsum
 
 import numpy as np
 
-from nasplug.types import BoolArray, FloatArray, IntArray
+from nasplug.contracts.types import BoolArray, FloatArray, IntArray
 
 
 def pairs(nodes: int) -> list[tuple[int, int]]:

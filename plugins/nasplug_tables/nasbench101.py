@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from nasplug import NasplugError, SearchSpace, Variable
-from nasplug.types import Architecture, Archs, BoolArray, FloatArray, IntArray
+from nasplug.contracts.types import Architecture, Archs, BoolArray, FloatArray, IntArray
 from nasplug_tables.graphs import count, pairs, prune, smallest
 from nasplug_tables.nasbench101_network import OPERATIONS, Graph, network
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from nasplug import NasplugError, SearchSpace, Variable
-from nasplug.types import Architecture, Archs, FloatArray, IntArray
+from nasplug.contracts.types import Architecture, Archs, FloatArray, IntArray
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 """In the benchmark's own order."""

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from nasplug import NasplugError, SearchSpace, Variable
-from nasplug.types import Architecture, Archs, FloatArray, IntArray
+from nasplug.contracts.types import Architecture, Archs, FloatArray, IntArray
 from nasplug_tables.graphs import pairs, prune, smallest
 from nasplug_tables.nasbench_asr_network import (
     DEPTHS,

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from nasplug import NasplugError, SearchSpace, Variable
-from nasplug.types import Architecture, Archs, FloatArray, IntArray
+from nasplug.contracts.types import Architecture, Archs, FloatArray, IntArray
 
 BLOCKS = {"identity": None, "mb3_k3": (3, 3), "mb6_k5": (6, 5)}
 """By the benchmark's digits: no block, or an inverted bottleneck's (expansion, kernel)."""

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from nasplug import NasplugError, SearchSpace, Variable, at_least
-from nasplug.types import Architecture, Archs, BoolArray, FloatArray, IntArray
+from nasplug.contracts.types import Architecture, Archs, BoolArray, FloatArray, IntArray
 from nasplug_tables.nasbench_nlp_cell import (
     ARITY,
     LINEAR,

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from nasplug import NasplugError, unknown
-from nasplug.types import FloatArray
+from nasplug.contracts.types import FloatArray
 
 MOBILENET_SIZES = tuple(range(112, 225, 16))
 RESNET_SIZES = (128, 144, 160, 176, 192, 224, 240, 256)

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import final
 
 from nasplug import Evaluator, Measurement, Metric, NasplugError, SearchSpace
-from nasplug.types import Architecture, Outcome
+from nasplug.contracts.types import Architecture, Outcome
 from nasplug_tables.ofa_accuracy import AccuracyPredictor
 from nasplug_tables.ofa_latency import LatencyTable
 from nasplug_tables.published import Published

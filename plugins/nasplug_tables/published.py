@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
-from nasplug.types import Architecture
+from nasplug.contracts.types import Architecture
 
 
 @runtime_checkable

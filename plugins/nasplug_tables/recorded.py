@@ -11,7 +11,7 @@ from typing import final
 import numpy as np
 
 from nasplug import Evaluator, Measurement, Metric, NasplugError, Predictor, SearchSpace
-from nasplug.types import Architecture, FloatArray, Outcome
+from nasplug.contracts.types import Architecture, FloatArray, Outcome
 from nasplug_tables.recordings import Recorded, read
 
 log = logging.getLogger(__name__)

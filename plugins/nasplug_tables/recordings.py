@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from nasplug import NasplugError, SearchSpace
-from nasplug.types import Architecture
+from nasplug.contracts.types import Architecture
 from nasplug_tables.published import Published
 
 DYNAST = {

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasplug import Evaluator, Failure, Measurement, Metric, NasplugError, SearchSpace, unknown
-from nasplug.types import Architecture, Direction, Outcome
+from nasplug.contracts.types import Architecture, Direction, Outcome
 from nasplug_tables.table_files import read
 from nasplug_tables.table_rows import KEYS, Reading, Rows
 

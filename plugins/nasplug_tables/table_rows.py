@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 
 from nasplug import NasplugError, SearchSpace, unknown
-from nasplug.types import Architecture, FloatArray, IntArray
+from nasplug.contracts.types import Architecture, FloatArray, IntArray
 
 if TYPE_CHECKING:
     import pandas as pd

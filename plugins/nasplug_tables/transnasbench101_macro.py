@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from nasplug import NasplugError, SearchSpace, Variable
-from nasplug.types import Architecture, Archs, BoolArray, FloatArray
+from nasplug.contracts.types import Architecture, Archs, BoolArray, FloatArray
 from nasplug_tables.transnasbench101_network import (
     SMALLER,
     WIDER,

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from nasplug import NasplugError, SearchSpace, Variable
-from nasplug.types import Architecture, Archs, FloatArray
+from nasplug.contracts.types import Architecture, Archs, FloatArray
 from nasplug_tables.transnasbench101_network import (
     Place,
     Reduction,

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from nasplug import Architecture, SuperNetwork, Task
-from nasplug.calibration import calibrate
-from nasplug.devices import channels_last, move, precision
+from nasplug.toolkit.calibration import calibrate
+from nasplug.toolkit.devices import channels_last, move, precision
 
 
 def calibration_inputs(task: Task, batch_size: int, device: torch.device) -> list[tuple[Any, ...]]:

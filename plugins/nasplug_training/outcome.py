@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from nasplug import Failure, Measurement, NasplugError
-from nasplug.types import Outcome
+from nasplug.contracts.types import Outcome
 
 
 def measured(quality: Callable[[], Mapping[str, float]]) -> Outcome:

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from nasplug import NasplugError, Task, seeded
-from nasplug.devices import move, place, precision
+from nasplug.toolkit.devices import move, place, precision
 from nasplug_training.checkpoint import Checkpoint
 from nasplug_training.descent import Descent
 from nasplug_training.inheritance import measure

@@ -19,11 +19,11 @@ from nasplug import (
     SearchSpace,
     SuperNetwork,
     Task,
-    hub,
+    describe,
     seeded,
 )
-from nasplug.devices import pick, place, threads
-from nasplug.types import Outcome
+from nasplug.contracts.types import Outcome
+from nasplug.toolkit.devices import pick, place, threads
 from nasplug_training.checkpoint import Checkpoint
 from nasplug_training.inheritance import calibration_inputs, inherit, measure
 from nasplug_training.outcome import measured
@@ -153,9 +153,9 @@ class SuperNetEvaluator(Evaluator):
     def _description(self) -> dict[str, Any]:
         """All that determines the trained weights."""
         return {
-            "space": hub.describe(self.space),
-            "task": hub.describe(self.task),
-            "training": hub.describe(self.training),
+            "space": describe(self.space),
+            "task": describe(self.task),
+            "training": describe(self.training),
             "seed": self.seed,
             "device": pick(self.device).type,
             **versions(),

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from nasplug import Architecture, NasplugError, SearchSpace, SuperNetwork, Task, progress, seeded
-from nasplug.devices import detach, move, place, precision
+from nasplug.toolkit.devices import detach, move, place, precision
 from nasplug_training import epochs
 from nasplug_training.checkpoint import Checkpoint
 from nasplug_training.inheritance import calibration_inputs, inherit, measure

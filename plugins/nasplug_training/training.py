@@ -22,11 +22,11 @@ from nasplug import (
     SearchSpace,
     Task,
     at_least,
-    hub,
+    describe,
     seeded,
 )
-from nasplug.devices import pick, place, threads
-from nasplug.types import Outcome
+from nasplug.contracts.types import Outcome
+from nasplug.toolkit.devices import pick, place, threads
 from nasplug_training import epochs as lengths
 from nasplug_training.checkpoint import Checkpoint
 from nasplug_training.descent import Descent
@@ -168,9 +168,7 @@ class TrainingEvaluator(Evaluator):
 
     def _description(self, arch: Architecture, network: nn.Module) -> dict[str, Any]:
         """All that determines the trained weights."""
-        knobs = {
-            k: v for k, v in hub.describe(self).items() if k not in ("cache", "keep", "device")
-        }
+        knobs = {k: v for k, v in describe(self).items() if k not in ("cache", "keep", "device")}
         return {
             **knobs,
             "architecture": list(arch),

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from nasplug import Measurement, NasplugError, SearchSpace, Variable
-from nasplug.counting import multiply_adds, parameters
+from nasplug.toolkit.counting import multiply_adds, parameters
 
 
 class Convolutions(SearchSpace):

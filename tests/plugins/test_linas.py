@@ -16,8 +16,9 @@ from nasplug_strategies.linas_inner import changes, distinct, leaps, polish
 from nasplug_strategies.linas_model import Model, capped
 from nasplug_strategies.linas_paper import LinasPaper
 
-from nasplug import Constraint, NasplugError, Objective, Problem, Variable, pareto
+from nasplug import Constraint, NasplugError, Objective, Problem, Variable
 from nasplug.testing import StrategyContract, ToySpace
+from nasplug.toolkit import pareto
 
 INNER = {"population": 20, "offspring": 20}
 EVERY = {

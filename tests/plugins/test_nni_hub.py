@@ -9,7 +9,7 @@ from nni_nets import signature
 
 import nasplug
 from nasplug import seeded
-from nasplug.counting import multiply_adds, parameters
+from nasplug.toolkit.counting import multiply_adds, parameters
 
 HUB = [name for name in nasplug.choices("space") if name.startswith("nni_")]
 

@@ -16,8 +16,9 @@ from nasplug_nni.one_shot_ranking import by_fronts, by_probability, feasible_fir
 from nasplug_nni.one_shot_relaxations import AJAR, BinaryGates, Gumbel, Softmax
 from nasplug_nni.one_shot_unrolled import unrolled
 
-from nasplug import Constraint, Objective, Problem, pareto
+from nasplug import Constraint, Objective, Problem
 from nasplug.testing import ToySpace
+from nasplug.toolkit import pareto
 
 ALPHAS = [torch.tensor([0.5, -1.0, 0.3]), torch.tensor([1.0, 0.0]), torch.tensor([0.7])]
 EVERY = [Softmax(), Gumbel(), Gumbel(hard=False), BinaryGates(1), BinaryGates(2)]

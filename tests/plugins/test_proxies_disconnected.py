@@ -4,7 +4,7 @@ import pytest
 
 import nasplug
 from nasplug import Aggregator, Failure, seeded
-from nasplug.scoring import Feed, scores
+from nasplug.toolkit.scoring import Feed, scores
 
 CELLS = {
     "nothing at all": (0, 0, 0, 0, 0, 0),

@@ -14,9 +14,9 @@ from torch.nn import functional
 
 import nasplug
 from nasplug import Measurement, NasplugError
-from nasplug.proxy import Aggregator
-from nasplug.scoring import Feed, scores
+from nasplug.contracts.proxy import Aggregator
 from nasplug.testing import EvaluatorContract, ProxyContract
+from nasplug.toolkit.scoring import Feed, scores
 
 ALL = nasplug.choices("proxy")
 PARTS = {name: nasplug.make("proxy", name) for name in ALL}

@@ -20,9 +20,9 @@ from nasplug_strategies.reinforce import Reinforce
 from sklearn.linear_model import Ridge
 
 from nasplug import Constraint, NasplugError, Objective, Problem, SearchSpace, Variable
-from nasplug.pareto import hypervolume
-from nasplug.rounds import Rounds
 from nasplug.testing import ToySpace
+from nasplug.toolkit.ask_tell import AskTell
+from nasplug.toolkit.pareto import hypervolume
 
 
 class Blocks(SearchSpace):
@@ -62,7 +62,7 @@ def test_rounds_hear_of_whole_batches():
         for batch in ([(0,), (1,), (2,)], [(3,)]):
             heard.append((yield batch).tolist())
 
-    rounds = Rounds(search())
+    rounds = AskTell(search())
     assert rounds.ask(2) == [(0,), (1,)]
     rounds.tell([(0,), (1,)], np.array([[0.0], [1.0]]))
     assert heard == [] and rounds.ask(9) == [(2,)]

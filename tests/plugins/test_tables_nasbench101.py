@@ -11,8 +11,8 @@ from nasplug_tables.nasbench101 import NasBench101
 from nasplug_tables.nasbench101_network import OPERATIONS, Graph
 
 from nasplug import NasplugError
-from nasplug.counting import multiply_adds, parameters
 from nasplug.testing import SpaceContract
+from nasplug.toolkit.counting import multiply_adds, parameters
 
 TINY = {"channels": 6, "stacks": 2, "cells": 1, "image_size": 8}
 INCEPTION = (

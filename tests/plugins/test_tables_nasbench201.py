@@ -7,8 +7,8 @@ import torch
 from nasplug_tables.nasbench201 import OPERATIONS, NasBench201
 
 from nasplug import NasplugError, seeded
-from nasplug.counting import multiply_adds, parameters
 from nasplug.testing import SpaceContract
+from nasplug.toolkit.counting import multiply_adds, parameters
 
 BEST = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_1x1~2|"
 

@@ -7,8 +7,8 @@ from nasplug_tables.nasbench_asr import NasBenchAsr
 from nasplug_tables.nasbench_asr_network import OPERATIONS, Convolution
 
 from nasplug import NasplugError, seeded
-from nasplug.counting import multiply_adds, parameters
 from nasplug.testing import SpaceContract
+from nasplug.toolkit.counting import multiply_adds, parameters
 
 TINY = {"mels": 3, "channels": [4, 4, 8, 8], "groups": 2, "frames": 17}
 

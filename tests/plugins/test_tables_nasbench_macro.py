@@ -6,8 +6,8 @@ import torch
 from nasplug_tables.nasbench_macro import NasBenchMacro
 
 from nasplug import NasplugError, seeded
-from nasplug.counting import multiply_adds, parameters
 from nasplug.testing import SpaceContract
+from nasplug.toolkit.counting import multiply_adds, parameters
 
 
 class TestContract(SpaceContract):

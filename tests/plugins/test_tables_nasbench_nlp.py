@@ -10,8 +10,8 @@ from nasplug_tables.nasbench_nlp_cell import SOURCES, Cell, Node
 from nasplug_tables.table import Table
 
 from nasplug import NasplugError, seeded
-from nasplug.counting import parameters
 from nasplug.testing import SpaceContract
+from nasplug.toolkit.counting import parameters
 
 TINY = {"embedding": 3, "hidden": 4, "layers": 2, "vocabulary": 5, "steps": 3}
 

@@ -6,8 +6,8 @@ from nasplug_tables.transnasbench101_macro import KINDS, TransNasBench101Macro
 from nasplug_tables.transnasbench101_micro import TransNasBench101Micro
 
 from nasplug import NasplugError
-from nasplug.counting import multiply_adds, parameters
 from nasplug.testing import SpaceContract
+from nasplug.toolkit.counting import multiply_adds, parameters
 
 
 class TestMicroContract(SpaceContract):

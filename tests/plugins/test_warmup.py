@@ -14,8 +14,8 @@ from nasplug_strategies.random_search import RandomSearch
 
 import nasplug
 from nasplug import Constraint, NasplugError, Objective, Problem
-from nasplug.pareto import nondominated
 from nasplug.testing import StrategyContract, ToySpace
+from nasplug.toolkit.pareto import nondominated
 
 
 class Size:

@@ -1,0 +1,16 @@
+"""mode=train: the long work that measurements share (a super-network), done now."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nasplug.app.components import measuring
+from nasplug.contracts.errors import Stopped
+
+
+def main(cfg: Any) -> None:
+    """Prepare the main evaluator of `cfg`, such as training its super-network; nothing is searched."""
+    try:
+        measuring(cfg).evaluator.evaluators[0].prepare()
+    except KeyboardInterrupt:
+        raise Stopped("stopped before the training was done; run the same command again") from None

@@ -1,0 +1,201 @@
+"""`nasplug.search`: a whole search, from parts to a front."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from numbers import Number
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nasplug.app.run import Run
+from nasplug.app.terminal import announce
+from nasplug.contracts.errors import NasplugError, unknown
+from nasplug.contracts.evaluator import Evaluator
+from nasplug.contracts.executor import Executor
+from nasplug.contracts.space import SearchSpace
+from nasplug.contracts.strategy import Problem, Strategy
+from nasplug.contracts.task import Task
+from nasplug.contracts.types import Constraint, Objective, Record
+from nasplug.engine.evaluator_chain import EvaluatorChain
+from nasplug.engine.executors.serial import Serial
+from nasplug.engine.ledger import Ledger
+from nasplug.engine.loop import loop
+from nasplug.engine.run_folder import lock_folder, save_or_verify_config
+from nasplug.engine.safe_evaluation import SafeEvaluation
+from nasplug.plugins.describing import describe
+from nasplug.plugins.discovery import plugins
+from nasplug.toolkit import pareto
+from nasplug.toolkit.progress import Bar, progress
+
+log = logging.getLogger("nasplug")
+REWRITE = 2.0
+"""Seconds between two rewrites of the results while a search runs."""
+FIRST = 10
+"""How many architectures set the scale of the hypervolume shown."""
+REFRESH = 0.2
+"""Seconds between two updates of what the live line says."""
+
+
+def search(
+    space: SearchSpace,
+    evaluator: Evaluator | Sequence[Evaluator],
+    strategy: Strategy,
+    objectives: Sequence[str] | None = None,
+    budget: int = 100,
+    *,
+    constraints: Mapping[str, Mapping[str, float]] | None = None,
+    also: Sequence[str] = (),
+    task: Task | None = None,
+    seed: int = 0,
+    executor: Executor | None = None,
+    run: str | Path | None = None,
+    storage: str | None = None,
+    config: Mapping[str, Any] | None = None,
+) -> Run:
+    """Measure `budget` architectures of `space` that `strategy` proposes; return what was found.
+
+    `evaluator` may be several: the first that knows a metric measures it. `objectives` are metric
+    names, by default the first evaluator's main metric and `macs`; `constraints` map a metric to
+    {"min": .., "max": ..}; `also` names metrics that are only recorded. `run` is the folder that
+    results go to, and are resumed from; without one they stay in memory. `config` is what the
+    folder's config.yaml says of the parts, by default what `describe` reads from them.
+
+    >>> space = nasplug.make("space", "ofa_mbv3", num_classes=10, in_channels=1, image_size=32)
+    >>> costs = nasplug.make("evaluator", "costs", space=space)
+    >>> search(space, costs, nasplug.make("strategy", "random"), ["macs", "params"], 20).front()
+    """
+    if not isinstance(budget, int) or isinstance(budget, bool) or budget < 1:
+        raise NasplugError(f"budget must be a whole number of at least 1, but got {budget!r}")
+    chain = evaluator if isinstance(evaluator, EvaluatorChain) else _chain(evaluator)
+    names = tuple(objectives or (next(iter(chain.metrics)), "macs"))
+    goals = _objectives(names, chain)
+    limits = _constraints(constraints or {}, chain)
+    columns = tuple(dict.fromkeys((*names, *(c.name for c in limits), *also)))
+    chain = chain.restrict(columns)
+    problem = Problem(space, goals, limits, task, seed, chain.computed)
+    strategy.setup(problem)
+    config = config or _describe(locals())
+
+    with ExitStack() as stack:
+        folder = Path(run) if run is not None else None
+        if folder is not None:
+            stack.enter_context(lock_folder(folder))
+            save_or_verify_config(folder, config)
+        ledger = Ledger(folder, space, goals, storage)
+        result = Run(folder, problem, chain, ledger.records(), columns)
+        announce(problem, columns, budget, config, folder)
+        workers = executor or Serial()
+        stack.callback(workers.close)
+        stack.callback(_write, result)
+        if len(ledger):
+            log.info("%d architectures are already in %s", len(ledger), folder)
+        if len(ledger) < budget:
+            chain.prepare()
+        bar = stack.enter_context(progress("searching", budget))
+        watcher = _Watcher(result, bar)
+        bar.advance(min(len(ledger), budget), **watcher.state())
+        try:
+            loop(
+                strategy, problem, ledger, SafeEvaluation(chain, columns), workers, budget, watcher
+            )
+            result.plot_front()
+        except OSError as error:
+            raise NasplugError(
+                f"{folder} must be writable, but: {error.strerror or error}. What was measured before "
+                "is safe; make room and run the same again"
+            ) from error
+    plugins().hook.nasplug_finished(run=result)
+    return result
+
+
+def _write(run: Run) -> None:
+    """The last rewrite, also on the way out of an error, which it must not hide."""
+    try:
+        run.write()
+    except OSError as error:
+        log.error("%s could not be rewritten: %s", run.folder, error.strerror or error)
+
+
+def _chain(evaluator: Evaluator | Sequence[Evaluator]) -> EvaluatorChain:
+    return EvaluatorChain([evaluator] if isinstance(evaluator, Evaluator) else evaluator)
+
+
+def _objectives(names: Sequence[str], chain: EvaluatorChain) -> tuple[Objective, ...]:
+    known = chain.metrics
+    if len(set(names)) < len(names):
+        raise NasplugError(f"objectives must differ, but got {list(names)}")
+    for name in names:
+        if name not in known:
+            raise unknown("objective", name, known)
+    return tuple(Objective(n, known[n].unit, known[n].direction) for n in names)
+
+
+def _constraints(
+    limits: Mapping[str, Mapping[str, float]], chain: EvaluatorChain
+) -> tuple[Constraint, ...]:
+    found = []
+    for name, limit in limits.items():
+        if name not in chain.metrics:
+            raise unknown("constraint", name, chain.metrics)
+        numbers = isinstance(limit, Mapping) and all(isinstance(v, Number) for v in limit.values())
+        if not numbers or not limit or not {"min", "max"} >= set(limit):
+            raise NasplugError(
+                f"a constraint must be constraints.{name}.max=NUMBER or .min=NUMBER, got {limit!r}"
+            )
+        found.append(Constraint(name, **{k: float(v) for k, v in limit.items()}))
+    return tuple(found)
+
+
+def _describe(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    chain, task = arguments["chain"], arguments["task"]
+    return {
+        "space": describe(arguments["space"]),
+        "task": task and describe(task),
+        "evaluators": [describe(e) for e in chain.evaluators],
+        "strategy": describe(arguments["strategy"]),
+        "objectives": list(arguments["names"]),
+        "constraints": {k: dict(v) for k, v in (arguments["constraints"] or {}).items()},
+        "also": list(arguments["also"]),
+        "seed": arguments["seed"],
+        "budget": arguments["budget"],
+    }
+
+
+class _Watcher:
+    """Hears of each measurement: keeps the files fresh, the line live, and the plug-ins informed."""
+
+    def __init__(self, run: Run, bar: Bar) -> None:
+        self.run, self.bar = run, bar
+        self.shown, self.written = 0.0, time.monotonic()
+
+    def __call__(self, record: Record) -> None:
+        self.run.add(record)
+        plugins().hook.nasplug_measured(run=self.run, record=record)
+        now = time.monotonic()
+        self.bar.advance(1, **(self.state() if now - self.shown > REFRESH else {}))
+        self.shown = now if now - self.shown > REFRESH else self.shown
+        if now - self.written > REWRITE:
+            self.run.write()
+            self.written = time.monotonic()
+
+    def state(self) -> dict[str, str]:
+        """The best of each objective, and the hypervolume: that of the box which the first measured
+        span is 1, and it never falls once there are as many."""
+        losses = self.run.losses()
+        if not np.isfinite(losses).any():
+            return {}
+        best = np.nanmin(losses, axis=0)
+        shown = {
+            f"best {o.name}": f"{loss * o.sign:.4g}{'' if o.unit == '%' else ' '}{o.unit}".strip()
+            for o, loss in zip(self.run.problem.objectives, best, strict=True)
+        }
+        if len(best) > 1:
+            low, high = pareto.bounds(losses[:FIRST])
+            share = pareto.hypervolume(losses[self.run.front_mask()], high, low)
+            shown["hypervolume"] = f"{share:.3f}"
+        return shown

@@ -1,0 +1,53 @@
+"""A multirun's end: its runs compared."""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from hydra.experimental.callback import Callback
+
+MARK, SUMMARY = "run.txt", "summary.csv"
+
+
+def mark(job: Path, folder: Path) -> None:
+    """Note in a job's folder where its run is."""
+    job.mkdir(parents=True, exist_ok=True)
+    (job / MARK).write_text(str(folder))
+
+
+class Summary(Callback):
+    """Prints and writes a table of the runs of a multirun: measured, best of each objective, and the
+    hypervolume in the box that all runs of the same objectives span together."""
+
+    def on_multirun_end(self, config: Any, **kwargs: Any) -> None:
+        """Called by Hydra, in the process that launched the jobs."""
+        from nasplug.app.components import open_run
+        from nasplug.app.terminal import table
+        from nasplug.toolkit import pareto
+
+        sweep = Path(config.hydra.sweep.dir)
+        marks = sorted(sweep.glob(f"*/{MARK}"), key=lambda m: int(m.parent.name))
+        runs = [open_run(m.read_text()) for m in marks]
+        alike = defaultdict(list)
+        for run in runs:
+            alike[run.problem.objectives].append(run)
+        for objectives, group in alike.items():
+            low, high = pareto.bounds(np.concatenate([run.losses() for run in group]))
+            header = ["run", "measured", *(f"best {o.name}" for o in objectives), "hypervolume"]
+            rows = []
+            for run in group:
+                losses = run.losses()
+                best = np.nanmin(losses, axis=0) * [o.sign for o in objectives]
+                share = pareto.hypervolume(losses[run.front_mask()], high, low)
+                rows.append(
+                    [str(run.folder), str(len(losses)), *(f"{b:.5g}" for b in best), f"{share:.4f}"]
+                )
+            table("multirun: hypervolume in the box that all runs span", header, rows)
+            with (sweep / SUMMARY).open("a", newline="") as file:
+                csv.writer(file).writerows([header, *rows])
+        if runs:
+            print(sweep / SUMMARY)

@@ -1,0 +1,1 @@
+"""What the parts are and what they exchange: abstract classes, plain frozen data, errors."""

@@ -1,0 +1,50 @@
+"""Evaluator: what measures architectures."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from nasplug.contracts.errors import NasplugError
+from nasplug.contracts.types import Architecture, Metric, Outcome
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Evaluator(ABC):
+    """Measures metrics of architectures.
+
+    Order of calls: `metrics` when a run is set up; `prepare` once, before the first measurement,
+    and only if one of its metrics is wanted; `evaluate` for every batch, possibly in another
+    process, to which the evaluator is pickled (so what cannot be pickled is loaded when first
+    needed). The same architecture always gets the same values, in any order and any batch, wall-clock
+    metrics aside.
+    """
+
+    computed: tuple[str, ...] = ()
+    """Metrics that it takes from `SearchSpace.costs`: a strategy may compute them itself."""
+
+    chunk: int = 1
+    """How many architectures `evaluate` is best given at a time. Results are saved chunk by chunk:
+    1 where one takes long."""
+
+    @property
+    @abstractmethod
+    def metrics(self) -> Mapping[str, Metric]:
+        """What it can measure, the main one first."""
+
+    @abstractmethod
+    def evaluate(self, archs: Sequence[Architecture], names: Sequence[str]) -> list[Outcome]:
+        """Measure `names` of every architecture, in order; a Failure where one cannot be measured."""
+
+    def prepare(self) -> None:
+        """The long work that all measurements share, such as training a super-network, done once."""
+        return None
+
+    def network(self, arch: Architecture) -> nn.Module:
+        """The network that was measured, weights and all, in evaluation mode on the CPU."""
+        raise NasplugError(
+            f"{type(self).__name__} measures without trained weights, so there is no network to export"
+        )

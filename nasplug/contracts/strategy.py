@@ -1,0 +1,106 @@
+"""Strategy and Problem: what to find, and who proposes where to look."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nasplug.contracts.space import SearchSpace
+from nasplug.contracts.types import Architecture, Archs, Constraint, FloatArray, Objective
+
+if TYPE_CHECKING:
+    from nasplug.contracts.task import Task
+
+
+@dataclass(frozen=True)
+class Preference:
+    """A cheap guess of which architectures are worth measuring, such as a zero-cost proxy."""
+
+    score: Callable[[Archs], FloatArray]
+    """Scores of n architectures, shape (n,), higher is better; NaN where there is none."""
+
+    candidates: int = 10
+    """How many are scored for one that is measured."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a strategy must know. Values travel as float arrays of shape (n, len(metrics)): a column
+    a metric in its own unit, a row of NaN for an architecture that could not be measured."""
+
+    space: SearchSpace
+    objectives: tuple[Objective, ...]
+    constraints: tuple[Constraint, ...] = ()
+    task: Task | None = None
+    seed: int = 0
+    computed: tuple[str, ...] = ()
+    """Metrics that `space.costs` gives exactly, as measured: computed, never predicted."""
+
+    first: tuple[Architecture, ...] = ()
+    """Architectures to measure before all others, the most promising first: a strategy takes as
+    many as its first population has room for."""
+
+    prefer: Preference | None = None
+    """Where there is one, a strategy that draws what it proposes draws `prefer.candidates` for each
+    proposal, and takes the best-scored."""
+
+    @cached_property
+    def metrics(self) -> tuple[str, ...]:
+        """The columns of values: the objectives in order, then metrics that only constraints name."""
+        names = [o.name for o in self.objectives] + [c.name for c in self.constraints]
+        return tuple(dict.fromkeys(names))
+
+    def losses(self, values: FloatArray) -> FloatArray:
+        """The objectives of `values`, all to be minimised, shape (n, objectives)."""
+        signs = np.array([o.sign for o in self.objectives], float)
+        losses: FloatArray = values[:, : len(self.objectives)] * signs
+        return losses
+
+    def violation(self, values: FloatArray) -> FloatArray:
+        """By how much the constraints are broken, relative to each limit and summed, shape (n,): 0
+        where all hold, infinite where nothing was measured."""
+        total = np.zeros(len(values))
+        for constraint in self.constraints:
+            column = values[:, self.metrics.index(constraint.name)]
+            for limit, over in ((constraint.max, 1.0), (constraint.min, -1.0)):
+                if limit is not None:
+                    total += np.maximum(0.0, over * (column - limit)) / (abs(limit) or 1.0)
+        return np.where(np.isnan(values).any(axis=1), np.inf, total)
+
+    def known(self, archs: Archs) -> dict[str, FloatArray]:
+        """The columns that the space computes exactly: metric name to shape (n,)."""
+        if not any(name in self.computed for name in self.metrics):
+            return {}
+        costs = self.space.costs(archs)
+        return {name: costs[name] for name in self.metrics if name in self.computed}
+
+
+class Strategy(ABC):
+    """Proposes architectures; never evaluates, counts the budget, or writes.
+
+    Order of calls: `setup` once; then `ask` and `tell` in turn, where `tell` gets exactly what the
+    last `ask` returned, in its order, or, when the budget ends, the beginning of it. Everything
+    random comes from `problem.seed`: the same answers lead to the same questions, which is how a
+    run resumes.
+    """
+
+    @abstractmethod
+    def setup(self, problem: Problem) -> None:
+        """Start anew on `problem`; an error if the strategy cannot solve such a problem."""
+
+    @abstractmethod
+    def ask(self, n: int) -> Sequence[Architecture]:
+        """At most `n` canonical, valid architectures, none ever returned before, as tuples of int.
+
+        A strategy returns as many as it likes to be told at once: with a larger `n`, the same ones
+        and perhaps more. An empty list ends the search: nothing is left to propose.
+        """
+
+    @abstractmethod
+    def tell(self, archs: Sequence[Architecture], values: FloatArray) -> None:
+        """The values of `archs`, shape (len(archs), len(problem.metrics)); NaN rows failed."""

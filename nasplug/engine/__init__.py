@@ -1,0 +1,1 @@
+"""The search itself: the loop, the ledger, executors, the run folder."""

@@ -1,0 +1,83 @@
+"""Several evaluators as one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, final
+
+from nasplug.contracts.errors import unknown
+from nasplug.contracts.evaluator import Evaluator
+from nasplug.contracts.types import Architecture, Failure, Measurement, Metric, Outcome
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@final
+class EvaluatorChain(Evaluator):
+    """Several evaluators as one: the first that knows a metric measures it."""
+
+    def __init__(self, evaluators: Sequence[Evaluator]) -> None:
+        self.evaluators = tuple(evaluators)
+
+    @property
+    def metrics(self) -> Mapping[str, Metric]:
+        """Every metric that one of them knows."""
+        known: dict[str, Metric] = {}
+        for evaluator in self.evaluators:
+            for name, metric in evaluator.metrics.items():
+                known.setdefault(name, metric)
+        return known
+
+    def restrict(self, names: Sequence[str]) -> EvaluatorChain:
+        """The chain of those that `names` need; an unknown name is an error that lists the known."""
+        return EvaluatorChain([evaluator for evaluator, _ in self._share(names)])
+
+    @property
+    def chunk(self) -> int:  # type: ignore[override]
+        """The smallest of theirs."""
+        return min((e.chunk for e in self.evaluators), default=1)
+
+    @property
+    def computed(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Those metrics that the evaluator which measures them takes from the space."""
+        measures = {name: e for e in reversed(self.evaluators) for name in e.metrics}
+        return tuple(name for name, e in measures.items() if name in e.computed)
+
+    def prepare(self) -> None:
+        """Prepare each."""
+        for evaluator in self.evaluators:
+            evaluator.prepare()
+
+    def evaluate(self, archs: Sequence[Architecture], names: Sequence[str]) -> list[Outcome]:
+        """Measure `names`, each by the first that knows it; one Failure fails the architecture."""
+        outcomes: list[Outcome] = [Measurement({}) for _ in archs]
+        for evaluator, share in self._share(names):
+            left = [i for i, outcome in enumerate(outcomes) if isinstance(outcome, Measurement)]
+            new = evaluator.evaluate([archs[i] for i in left], share)
+            for i, outcome in zip(left, new, strict=True):
+                outcomes[i] = _merge(outcomes[i], outcome)
+        return outcomes
+
+    def network(self, arch: Architecture) -> nn.Module:
+        """The first one's network."""
+        return self.evaluators[0].network(arch)
+
+    def _share(self, names: Sequence[str]) -> list[tuple[Evaluator, list[str]]]:
+        left = list(dict.fromkeys(names))
+        shares = []
+        for evaluator in self.evaluators:
+            known = evaluator.metrics if left else {}
+            if mine := [name for name in left if name in known]:
+                shares.append((evaluator, mine))
+                left = [name for name in left if name not in known]
+        if left:
+            raise unknown("metric", left[0], self.metrics)
+        return shares
+
+
+def _merge(old: Outcome, new: Outcome) -> Outcome:
+    seconds = old.seconds + new.seconds
+    if isinstance(new, Failure) or isinstance(old, Failure):
+        return Failure(new.error if isinstance(new, Failure) else "", seconds)
+    return Measurement({**old.values, **new.values}, seconds, {**old.spread, **new.spread})

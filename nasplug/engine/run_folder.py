@@ -1,0 +1,96 @@
+"""The folder of a run: one process at a time, and one configuration."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from nasplug.contracts.errors import NasplugError
+
+CONFIG, LOCK = "config.yaml", ".lock"
+MAY_CHANGE_ON_RESUME = ("budget", "executor", "choices")
+"""What may differ when a run is continued."""
+
+
+@contextmanager
+def lock_folder(folder: Path) -> Iterator[None]:
+    """Have the folder, made if need be, to oneself; a second process is refused.
+
+    The system frees the lock when its process ends, however it ends.
+    """
+    import filelock
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(folder / LOCK)
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise NasplugError(
+            f"{folder} must be used by one process at a time, but another is at work in it; wait "
+            "for it, or give this run its own folder: run=runs/NAME"
+        ) from None
+    except OSError as error:
+        reason = error.strerror or error
+        raise NasplugError(f"the run's folder {folder} must be writable, but: {reason}") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def save_or_verify_config(folder: Path, config: Mapping[str, Any]) -> None:
+    """Write config.yaml, or make sure that what is there is the same; the budget may differ."""
+    import yaml
+
+    path = folder / CONFIG
+    if path.exists():
+        differences = _differences(yaml.safe_load(path.read_text()) or {}, config)
+        if differences:
+            raise NasplugError(
+                f"{folder} holds a run of another configuration: {'; '.join(differences)}. Give this "
+                "one its own folder, run=runs/NAME, or take the old values"
+            )
+    path.write_text(yaml.safe_dump(dict(config), sort_keys=False))
+
+
+def load_config(folder: Path) -> dict[str, Any]:
+    """What config.yaml of a run says."""
+    import yaml
+
+    if not (folder / CONFIG).is_file():
+        raise NasplugError(f"run must be the folder of a run, with its {CONFIG}, but got {folder}")
+    config: dict[str, Any] = yaml.safe_load((folder / CONFIG).read_text())
+    return config
+
+
+def fingerprint(config: Mapping[str, Any]) -> str:
+    """Six characters that differ where configurations do, but for what may differ."""
+    text = json.dumps(
+        {k: v for k, v in config.items() if k not in MAY_CHANGE_ON_RESUME}, sort_keys=True
+    )
+    return hashlib.sha256(text.encode()).hexdigest()[:6]
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    was, now = dict(_flat(old)), dict(_flat(new))
+    return [
+        f"{key} was {was.get(key, 'unset')}, now {now.get(key, 'unset')}"
+        for key in dict.fromkeys((*was, *now))
+        if key.split(".")[0] not in MAY_CHANGE_ON_RESUME
+        and was.get(key, "unset") != now.get(key, "unset")
+    ]
+
+
+def _flat(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            yield from _flat(value, f"{path}.{key}" if path else str(key))
+    elif isinstance(node, list | tuple) and any(isinstance(v, Mapping) for v in node):
+        for i, value in enumerate(node):
+            yield from _flat(value, f"{path}.{i}")
+    else:
+        yield path, list(node) if isinstance(node, tuple) else node

@@ -1,0 +1,1 @@
+"""Finding plug-ins, listing their choices, building and describing parts."""

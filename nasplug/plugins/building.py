@@ -1,0 +1,101 @@
+"""Builds parts from their configuration, and checks their arguments."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from nasplug.contracts.errors import NasplugError, unknown
+from nasplug.plugins.choices import choices, compose, one_line
+from nasplug.plugins.discovery import plugins
+
+
+def make(group: str, choice: str, **arguments: Any) -> Any:
+    """Build an installed choice with its own configuration, changed by `arguments`.
+
+    >>> make("space", "ofa_mbv3", width_mult=1.2)
+    >>> make("evaluator", "supernet", space=space, task=task)
+    """
+    if choice not in choices(group):
+        raise unknown(group, choice, choices(group))
+    default = {"task", "evaluator", "executor", "mode"}
+    return build(compose(f"{'' if group in default else '+'}{group}={choice}")[group], **arguments)
+
+
+def build(node: Any, **arguments: Any) -> Any:
+    """Build the part that a configuration node describes; `arguments` override it.
+
+    Of a run's own parts (`space`, `task`, ..) hand over only those that `accepts` allows.
+    """
+    from hydra.errors import HydraException
+    from hydra.utils import instantiate
+    from omegaconf import OmegaConf
+
+    plugins()  # in a checkout that is not installed, this makes them importable
+    plain = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+    try:
+        _check_inner(plain)
+        partial = instantiate(plain, _partial_=True, _convert_="all")
+    except HydraException as error:
+        cause: BaseException | None = error
+        while cause and not isinstance(cause, NasplugError):
+            cause = cause.__cause__
+        raise cause or NasplugError(one_line(error)) from None
+    keywords = {**partial.keywords, **arguments}
+    _check(partial.func, keywords)
+    _check_present(partial.func, keywords)
+    return partial.func(**keywords)
+
+
+def accepts(node: Any, **arguments: Any) -> dict[str, Any]:
+    """Those of `arguments` that the constructor a node names has a parameter for."""
+    from hydra.utils import get_object
+
+    parameters = inspect.signature(get_object(node["_target_"])).parameters
+    return {name: value for name, value in arguments.items() if name in parameters}
+
+
+def _check_inner(node: Any) -> None:
+    """The settings of the parts that a part is made of: Hydra builds these, and checks no types."""
+    from hydra.utils import get_object
+
+    for value in node.values() if isinstance(node, Mapping) else node:
+        if isinstance(value, Mapping | list):
+            _check_inner(value)
+        if isinstance(value, Mapping) and "_target_" in value:
+            own = {k: v for k, v in value.items() if not k.startswith("_") and not _has_parts(v)}
+            _check(get_object(value["_target_"]), own)
+
+
+def _has_parts(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return "_target_" in value or any(map(_has_parts, value.values()))
+    return isinstance(value, list) and any(map(_has_parts, value))
+
+
+def _check_present(target: Any, keywords: Mapping[str, Any]) -> None:
+    """No argument without a default is missing."""
+    for name, parameter in inspect.signature(target).parameters.items():
+        if parameter.default is parameter.empty and name not in keywords:
+            raise NasplugError(f"{target.__name__} needs {name!r}; give it, e.g. {name}=...")
+
+
+def _check(target: Any, keywords: Mapping[str, Any]) -> None:
+    """Every keyword is known, and of the type that the constructor declares."""
+    from typing import get_type_hints
+
+    from typeguard import TypeCheckError, check_type
+
+    parameters = inspect.signature(target).parameters
+    where = target.__name__
+    for name in keywords:
+        if name not in parameters:
+            raise unknown(f"argument of {where}", name, parameters)
+    hints = get_type_hints(target.__init__ if inspect.isclass(target) else target)
+    for name, value in keywords.items():
+        try:
+            check_type(value, hints.get(name, Any))
+        except TypeCheckError:
+            hint = inspect.formatannotation(hints[name])
+            raise NasplugError(f"{name} of {where} must be {hint}, but got {value!r}") from None

@@ -1,0 +1,1 @@
+"""What plug-ins and users may build on."""
