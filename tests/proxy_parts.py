@@ -1,11 +1,12 @@
 """Small spaces and tasks, of images and of tokens, to score networks on."""
 
 import torch
+from nasplug_proxies.scoring.batches import ProxyBatches
+from nasplug_proxies.scoring.scoring import scores
 from torch import nn
 from torch.nn import functional
 
 from nasplug import Metric, SearchSpace, Task, Variable
-from nasplug.toolkit.scoring import Feed, scores
 
 
 class Unit(nn.Module):
@@ -118,5 +119,5 @@ class Given(Task):
 def score(proxy, model, *batches, shape=None, seed=0, samples=8):
     """The score of `model` on `batches`, or on made-up inputs of a `shape`."""
     shape = shape or batches[0][0].shape[1:]
-    feed = Feed(lambda n: (torch.zeros(n, *shape),), Given(*batches), samples, seed)
+    feed = ProxyBatches(lambda n: (torch.zeros(n, *shape),), Given(*batches), samples, seed)
     return scores({"it": proxy}, model, feed)["it"]

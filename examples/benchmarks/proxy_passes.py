@@ -11,10 +11,11 @@ import statistics
 import time
 
 import torch
+from nasplug_proxies.scoring.batches import ProxyBatches
+from nasplug_proxies.scoring.scoring import scores
 from torch.nn import functional
 
 from nasplug import Metric, Task, make, seeded
-from nasplug.toolkit.scoring import Feed, scores
 
 TOGETHER = ("grad_norm", "snip", "plain", "fisher", "l2_norm", "params", "nwot", "jacob_cov")
 CELL = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_1x1~1|+|skip_connect~0|avg_pool_3x3~1|nor_conv_3x3~2|"
@@ -53,7 +54,7 @@ def main() -> None:
     space = make("space", "nasbench201")
     with seeded(0):
         model = space.build(space.parse(options.cell))
-    feed = Feed(space.example_inputs, Noise(), options.batch_size, device=options.device)
+    feed = ProxyBatches(space.example_inputs, Noise(), options.batch_size, device=options.device)
     sets = {"grad_norm": TOGETHER[:1], "all eight": TOGETHER}
     if options.each:
         sets |= {f"grad_norm, {name}": (TOGETHER[0], name) for name in TOGETHER[1:]}

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
-from nasplug.contracts.types import FloatArray
+from nasplug.contracts.probe import Probe
+from nasplug.contracts.types import Archs, Failure, FloatArray
 
 if TYPE_CHECKING:
-    from nasplug.toolkit.probe import Probe
+    from torch import nn
+
+    from nasplug.contracts.task import Task
 
 Need = Literal[
     "gradients", "layers", "jacobian", "patterns", "blocks", "outputs", "loss", "classes"
@@ -19,10 +23,10 @@ class ZeroCostProxy(ABC):
     """Scores an untrained network in about one pass; higher is better.
 
     An author writes `score` and says, as class attributes, what network and what input it is to be
-    given. `nasplug.toolkit.scoring.scores` then builds that situation (weights, mode, precision,
-    batch), makes one forward and backward pass for all proxies that agree on the situation,
-    hands each a `Probe` of what was seen, and puts the network back as it was, bit for bit. A
-    proxy may do with `probe.model` what it likes.
+    given. The evaluator of proxies then builds that situation (weights, mode, precision, batch), makes
+    one forward and backward pass for all proxies that agree on the situation, hands each a `Probe` of
+    what was seen, and puts the network back as it was, bit for bit. A proxy may do with
+    `probe.model` what it likes.
 
     Everything random comes from torch's global generator, which is seeded and put back around
     `score`: the same seed gives the same score, whatever was scored before or beside.
@@ -89,3 +93,27 @@ class Aggregator(ABC):
     def combine(self, scores: FloatArray) -> FloatArray:
         """Scores of n networks, shape (n,), higher is better, from their members' scores, shape
         (n, m), a column a member, all finite."""
+
+
+@runtime_checkable
+class ProxyScorer(Protocol):
+    """An evaluator that scores by zero-cost proxies: what wrappers of strategies, and the conformance
+    suite of proxies, ask for scores. Order of calls: any."""
+
+    def scores(self, archs: Archs, name: str) -> FloatArray:
+        """Scores of a whole set by the installed proxy `name`, shape (n,), higher is better; NaN where
+        there is none. An Aggregator ranks within the set."""
+
+    def score_network(
+        self,
+        proxies: Mapping[str, ZeroCostProxy],
+        network: nn.Module,
+        example_inputs: Callable[[int], tuple[Any, ...]],
+        task: Task | None,
+        batch_size: int,
+        seed: int,
+    ) -> dict[str, float | Failure]:
+        """The score of `network` by each of `proxies`, or why it has none; it stays as it was.
+
+        `example_inputs` is a space's: inputs of any batch size. Batches are drawn by `seed`.
+        """

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any
 
-from nasplug.contracts.proxy import ZeroCostProxy
+from nasplug.contracts.proxy import ProxyScorer, ZeroCostProxy
 from nasplug.contracts.task import Task
 from nasplug.contracts.types import Failure
-from nasplug.testing.fakes import ToyTask
+from nasplug.plugins.building import make
+from nasplug.testing.fakes import ToySpace, ToyTask
 from nasplug.toolkit.seeding import seeded
+
+
+@cache
+def _scorer() -> ProxyScorer:
+    """The installed evaluator of proxies."""
+    scorer: ProxyScorer = make("evaluator", "proxies", space=ToySpace())
+    return scorer
 
 
 class ProxyContract:
@@ -39,13 +48,12 @@ class ProxyContract:
         """The score, as the evaluator has it."""
         import torch
 
-        from nasplug.toolkit.scoring import Feed, scores
-
         def example_inputs(n: int) -> tuple[Any, ...]:
             return (torch.zeros(n, 36),)
 
-        feed = Feed(example_inputs, self.task(), batch_size=16, seed=seed)
-        value = scores({"proxy": proxy}, network, feed)["proxy"]
+        proxies = {"proxy": proxy}
+        found = _scorer().score_network(proxies, network, example_inputs, self.task(), 16, seed)
+        value = found["proxy"]
         assert not isinstance(value, Failure), value
         return value
 

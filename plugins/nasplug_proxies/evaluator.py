@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import cache, cached_property
 from pathlib import Path
@@ -28,10 +28,12 @@ from nasplug import (
 )
 from nasplug.contracts.proxy import Aggregator
 from nasplug.contracts.types import Architecture, Archs, FloatArray, Outcome
-from nasplug_proxies.scorebook import Scorebook, default_folder, what_is
+from nasplug_proxies.scoring.score_cache import ScoreCache, default_folder, what_is
 
 if TYPE_CHECKING:
-    from nasplug_proxies.scorer import Score, Scorer
+    from torch import nn
+
+    from nasplug_proxies.scoring.repeats import Score, Scorer
 
 SIZES = ("params", "flops")
 """Proxies that are costs too: as scores, larger is better; as metrics of a search, smaller is."""
@@ -86,7 +88,7 @@ class Proxies(Evaluator):
         self.device = device
         self.options = options
         self.cache = cache
-        self._books: dict[str, Scorebook] = {}
+        self._caches: dict[str, ScoreCache] = {}
         self._parts: dict[str, ZeroCostProxy | Aggregator] = {}
         self._references: dict[tuple[str, ...], FloatArray] = {}
 
@@ -94,7 +96,7 @@ class Proxies(Evaluator):
         """Without what is made again where it is needed."""
         return {k: v for k, v in vars(self).items() if k != "_scorer"} | {
             "_parts": {},
-            "_books": {},
+            "_caches": {},
         }
 
     @cached_property
@@ -128,9 +130,26 @@ class Proxies(Evaluator):
         found[scored] = part.combine(table[scored])
         return found
 
+    def score_network(
+        self,
+        proxies: Mapping[str, ZeroCostProxy],
+        network: nn.Module,
+        example_inputs: Callable[[int], tuple[Any, ...]],
+        task: Task | None,
+        batch_size: int,
+        seed: int,
+    ) -> dict[str, float | Failure]:
+        """The score of `network` by each of `proxies`, or why it has none; it stays as it was."""
+        from nasplug_proxies.scoring.batches import ProxyBatches
+        from nasplug_proxies.scoring.scoring import scores
+
+        return scores(proxies, network, ProxyBatches(example_inputs, task, batch_size, seed))
+
     @cached_property
     def _scorer(self) -> Scorer:
-        from nasplug_proxies.scorer import Scorer  # torch is loaded when something is scored
+        from nasplug_proxies.scoring.repeats import (
+            Scorer,  # torch is loaded when something is scored
+        )
 
         return Scorer(self.space, self.task, self.batch_size, self.repeats, self.seed, self.device)
 
@@ -172,7 +191,7 @@ class Proxies(Evaluator):
         self, archs: Sequence[Architecture], proxies: dict[str, ZeroCostProxy]
     ) -> FloatArray:
         """Scores of shape (n, proxies), NaN where there is none; only what is new is computed."""
-        books = {name: self._book(name) for name in proxies}
+        books = {name: self._cache_of(name) for name in proxies}
         new = dict.fromkeys(a for a in archs if any(a not in book for book in books.values()))
         many = len(new) >= MANY
         shown = progress(f"scoring {', '.join(proxies)}", len(new)) if many else nullcontext()
@@ -186,8 +205,8 @@ class Proxies(Evaluator):
         rows = [[book[arch] for book in books.values()] for arch in archs]
         return np.array(rows, float).reshape(len(archs), len(proxies))
 
-    def _book(self, name: str) -> Scorebook:
-        if name not in self._books:
+    def _cache_of(self, name: str) -> ScoreCache:
+        if name not in self._caches:
             folder = Path(self.cache).expanduser() if self.cache else default_folder()
             situation = {
                 "proxy": what_is(self._part(name)),
@@ -198,8 +217,8 @@ class Proxies(Evaluator):
                 "seed": self.seed,
                 "device": self.device,
             }
-            self._books[name] = Scorebook(None if self.cache == "memory" else folder, situation)
-        return self._books[name]
+            self._caches[name] = ScoreCache(None if self.cache == "memory" else folder, situation)
+        return self._caches[name]
 
     def _outcome(
         self,

@@ -7,21 +7,21 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from nasplug_proxies.epe_nas import EpeNas
-from nasplug_proxies.fisher import Fisher
-from nasplug_proxies.grad_norm import GradNorm
-from nasplug_proxies.grasp import Grasp
-from nasplug_proxies.jacob_cov import JacobCov
-from nasplug_proxies.l2_norm import L2Norm
-from nasplug_proxies.linear_regions import LinearRegions
-from nasplug_proxies.ntk import Ntk
-from nasplug_proxies.nwot import Nwot
-from nasplug_proxies.plain import Plain
-from nasplug_proxies.sizes import Flops, Params
-from nasplug_proxies.snip import Snip
-from nasplug_proxies.swap import Swap, SwapRegularised
-from nasplug_proxies.synflow import Synflow
-from nasplug_proxies.zico import Zico
+from nasplug_proxies.activation_based.linear_regions import LinearRegions
+from nasplug_proxies.activation_based.nwot import Nwot
+from nasplug_proxies.activation_based.swap import Swap, SwapRegularised
+from nasplug_proxies.gradient_based.epe_nas import EpeNas
+from nasplug_proxies.gradient_based.fisher import Fisher
+from nasplug_proxies.gradient_based.grad_norm import GradNorm
+from nasplug_proxies.gradient_based.grasp import Grasp
+from nasplug_proxies.gradient_based.jacob_cov import JacobCov
+from nasplug_proxies.gradient_based.ntk import Ntk
+from nasplug_proxies.gradient_based.plain import Plain
+from nasplug_proxies.gradient_based.snip import Snip
+from nasplug_proxies.gradient_based.synflow import Synflow
+from nasplug_proxies.gradient_based.zico import Zico
+from nasplug_proxies.size_based.l2_norm import L2Norm
+from nasplug_proxies.size_based.sizes import Flops, Params
 from proxy_parts import score
 from torch import nn
 from torch.nn import functional

@@ -1,10 +1,11 @@
 """Cells through which little or nothing flows: a score or a reason, never a traceback."""
 
 import pytest
+from nasplug_proxies.scoring.batches import ProxyBatches
+from nasplug_proxies.scoring.scoring import scores
 
 import nasplug
 from nasplug import Aggregator, Failure, seeded
-from nasplug.toolkit.scoring import Feed, scores
 
 CELLS = {
     "nothing at all": (0, 0, 0, 0, 0, 0),
@@ -22,7 +23,7 @@ def test_every_proxy_scores_it_or_says_why_not(arch):
     proxies = {name: part for name, part in parts.items() if not isinstance(part, Aggregator)}
     with seeded(0):
         network = space.build(arch)
-    found = scores(proxies, network, Feed(space.example_inputs, task, 16))
+    found = scores(proxies, network, ProxyBatches(space.example_inputs, task, 16))
     assert found.keys() == proxies.keys()
     for name, score in found.items():
         assert isinstance(score, float) or (isinstance(score, Failure) and name in score.error)

@@ -6,10 +6,15 @@ import math
 import numpy as np
 import pytest
 import torch
+from nasplug_proxies.activation_based.az_nas import (
+    AzExpressivity,
+    AzNas,
+    AzProgressivity,
+    AzTrainability,
+)
+from nasplug_proxies.activation_based.meco import Meco
+from nasplug_proxies.activation_based.zen import Zen
 from nasplug_proxies.aggregators import RankMean, Vote, majority
-from nasplug_proxies.az_nas import AzExpressivity, AzNas, AzProgressivity, AzTrainability
-from nasplug_proxies.meco import Meco
-from nasplug_proxies.zen import Zen
 from proxy_parts import score
 from torch import nn
 

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 from nasplug_proxies.evaluator import Proxies
+from nasplug_proxies.scoring.batches import ProxyBatches
+from nasplug_proxies.scoring.scoring import scores
 from proxy_parts import Images, Stripes
 from torch.nn import functional
 
@@ -16,7 +18,6 @@ import nasplug
 from nasplug import Measurement, NasplugError
 from nasplug.contracts.proxy import Aggregator
 from nasplug.testing import EvaluatorContract, ProxyContract
-from nasplug.toolkit.scoring import Feed, scores
 
 ALL = nasplug.choices("proxy")
 PARTS = {name: nasplug.make("proxy", name) for name in ALL}
@@ -137,7 +138,7 @@ def test_leaves_the_network_and_the_random_state_bit_for_bit(name, space):
     model[0].eval()
     model[1].body[0].weight.requires_grad_(False)
     before = snapshot(model)
-    found = scores({name: SINGLE[name]}, model, Feed(space.example_inputs, Stripes(), 8))
+    found = scores({name: SINGLE[name]}, model, ProxyBatches(space.example_inputs, Stripes(), 8))
     assert isinstance(found[name], float)
     assert same(before, snapshot(model))
 
@@ -156,7 +157,7 @@ def test_leaves_the_network_where_a_proxy_breaks_down(space):
     model = space.build((0, 0))
     before = snapshot(model)
     with pytest.raises(RuntimeError, match="broken"):
-        scores({"it": Breaks()}, model, Feed(space.example_inputs, Stripes(), 8))
+        scores({"it": Breaks()}, model, ProxyBatches(space.example_inputs, Stripes(), 8))
     before[-1].copy_(torch.get_rng_state())
     assert same(before, snapshot(model))
 
@@ -174,7 +175,9 @@ def test_passes_are_shared(space):
         model = space.build((0, 0))
     model.register_forward_hook(lambda *_: calls.append(1))
     names = ["grad_norm", "snip", "plain", "fisher", "l2_norm", "params", "nwot", "jacob_cov"]
-    found = scores({n: SINGLE[n] for n in names}, model, Feed(space.example_inputs, Stripes(), 8))
+    found = scores(
+        {n: SINGLE[n] for n in names}, model, ProxyBatches(space.example_inputs, Stripes(), 8)
+    )
     assert len(calls) == 1
     assert list(found) == names
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from nasplug_proxies.evaluator import Proxies
-from nasplug_proxies.move import Move
-from nasplug_proxies.pool import best_first
-from nasplug_proxies.scorebook import Scorebook
-from nasplug_proxies.warmup import WarmUp
+from nasplug_proxies.scoring.score_cache import ScoreCache
+from nasplug_proxies.wrappers.move import Move
+from nasplug_proxies.wrappers.pool import best_first
+from nasplug_proxies.wrappers.warmup import WarmUp
 from nasplug_strategies.aging_evolution import AgingEvolution
 from nasplug_strategies.random_search import RandomSearch
 
@@ -191,17 +191,17 @@ def test_other_settings_have_files_of_their_own(problem, tmp_path):
 
 
 def test_a_killed_process_leaves_a_readable_book(tmp_path):
-    book = Scorebook(tmp_path, {"proxy": "p"})
+    book = ScoreCache(tmp_path, {"proxy": "p"})
     book.add((0, 1), 2.5)
     book.add((1, 1), float("nan"))
     path = next(tmp_path.glob("*.jsonl"))
     path.write_text(path.read_text() + "\n[[2, 1], 3.")
-    again = Scorebook(tmp_path, {"proxy": "p"})
+    again = ScoreCache(tmp_path, {"proxy": "p"})
     assert (0, 1) in again and (2, 1) not in again
     again.add((3, 1), 4.0)
-    last = Scorebook(tmp_path, {"proxy": "p"})
+    last = ScoreCache(tmp_path, {"proxy": "p"})
     assert last[0, 1] == 2.5 and last[3, 1] == 4.0 and np.isnan(last[1, 1])
-    assert (2, 1) not in last and (0, 1) not in Scorebook(tmp_path, {"proxy": "q"})
+    assert (2, 1) not in last and (0, 1) not in ScoreCache(tmp_path, {"proxy": "q"})
 
 
 def test_a_folder_that_cannot_be_written_is_named(problem, tmp_path):

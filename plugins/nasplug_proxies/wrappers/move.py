@@ -10,8 +10,9 @@ from typing import final
 import numpy as np
 
 from nasplug import Preference, Problem, Strategy, at_least
+from nasplug.contracts.proxy import ProxyScorer
 from nasplug.contracts.types import Architecture, Archs, FloatArray
-from nasplug_proxies.pool import Scores, feasible
+from nasplug_proxies.wrappers.pool import feasible
 
 
 @final
@@ -30,7 +31,11 @@ class Move(Strategy):
     """
 
     def __init__(
-        self, strategy: Strategy, proxies: Scores, proxy: str | None = None, candidates: int = 100
+        self,
+        strategy: Strategy,
+        proxies: ProxyScorer,
+        proxy: str | None = None,
+        candidates: int = 100,
     ) -> None:
         at_least("move.candidates", candidates, 1)
         self.strategy = strategy
@@ -54,6 +59,6 @@ class Move(Strategy):
         self.strategy.tell(archs, values)
 
 
-def _score(problem: Problem, proxies: Scores, proxy: str, archs: Archs) -> FloatArray:
+def _score(problem: Problem, proxies: ProxyScorer, proxy: str, archs: Archs) -> FloatArray:
     scores = proxies.scores(archs, proxy)
     return np.where(feasible(problem, archs), scores, np.nan)

@@ -1,20 +1,20 @@
-"""Probe: what one pass through an untrained network shows."""
+"""The probe that proxies are given: one pass through an untrained network, with hooks."""
 
 from __future__ import annotations
 
 import weakref
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, final
 
 import torch
 from torch import nn
 
-from nasplug.contracts.errors import NasplugError
+from nasplug import NasplugError
+from nasplug.contracts.probe import Examples, Layer
 
 if TYPE_CHECKING:
-    from nasplug.contracts.task import Batch, Task
+    from nasplug.contracts.task import Task
 
 ACTIVATIONS = (
     *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.RReLU, nn.ELU, nn.CELU, nn.SELU),
@@ -34,29 +34,9 @@ COVERED: Mapping[str, str] = {
 """What a network must have for each need to be met."""
 
 
-@dataclass(frozen=True)
-class Examples:
-    """Inputs of a network, and the batch of the task that they are from, if any."""
-
-    inputs: tuple[Any, ...]
-    batch: Batch = ()
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A layer of a network, and the effect of its channels on the loss L, to first order: the sum
-    over positions of its output a times dL/da, shape (b, channels)."""
-
-    module: nn.Module
-    effect: torch.Tensor
-
-
-class Probe:
-    """A network, its input, and what one pass showed of what a proxy `needs`.
-
-    What was seen is not to be changed in place: other proxies read the same tensors. What a network
-    does not have raises a NasplugError that says so, when it is read.
-    """
+@final
+class PassProbe:
+    """`nasplug.contracts.probe.Probe`: makes the pass when it is made, for all that `needs` names."""
 
     def __init__(
         self,

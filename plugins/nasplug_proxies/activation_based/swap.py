@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from nasplug import ZeroCostProxy
+from nasplug.contracts.probe import Probe
 from nasplug.toolkit.counting import parameters
-from nasplug.toolkit.probe import Probe
 
 
 class Swap(ZeroCostProxy):

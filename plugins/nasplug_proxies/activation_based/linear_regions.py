@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 
 from nasplug import NasplugError, ZeroCostProxy
-from nasplug.toolkit.probe import Examples, Probe
+from nasplug.contracts.probe import Examples, Probe
+from nasplug_proxies.scoring.probe import PassProbe
 
 
 class LinearRegions(ZeroCostProxy):
@@ -30,7 +31,7 @@ class LinearRegions(ZeroCostProxy):
         if not all(x.is_floating_point() for x in probe.inputs):
             raise NasplugError("the network must take real numbers, but this one takes integers")
         line = tuple(self._between(x) for x in probe.inputs)
-        patterns = Probe(probe.model, [Examples(line)], None, ("patterns",)).patterns
+        patterns = PassProbe(probe.model, [Examples(line)], None, ("patterns",)).patterns
         switches = sum(int((p[1:] != p[:-1]).sum()) for p in patterns)
         return float(1 + switches)
 

@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from nasplug import ZeroCostProxy
-from nasplug.toolkit.probe import Probe
-from nasplug_proxies.features import last_map
+from nasplug.contracts.probe import Probe
+from nasplug_proxies.activation_based.features import last_map
 
 
 class Zen(ZeroCostProxy):

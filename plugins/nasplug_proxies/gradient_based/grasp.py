@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from nasplug import ZeroCostProxy
-from nasplug.toolkit.probe import Probe
+from nasplug.contracts.probe import Probe
 
 
 class Grasp(ZeroCostProxy):

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from nasplug import ZeroCostProxy
-from nasplug.toolkit.probe import Probe
+from nasplug.contracts.probe import Probe
 
 
 class Fisher(ZeroCostProxy):

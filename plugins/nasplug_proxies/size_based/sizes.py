@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from nasplug import ZeroCostProxy
+from nasplug.contracts.probe import Probe
 from nasplug.toolkit.counting import multiply_adds, parameters
-from nasplug.toolkit.probe import Probe
 
 
 class Params(ZeroCostProxy):

@@ -9,8 +9,9 @@ from typing import final
 import numpy as np
 
 from nasplug import Problem, Strategy, at_least
+from nasplug.contracts.proxy import ProxyScorer
 from nasplug.contracts.types import Architecture, FloatArray
-from nasplug_proxies.pool import Scores, best_first
+from nasplug_proxies.wrappers.pool import best_first
 
 STREAM = 0x3A
 """Keeps the pool's random numbers apart from the strategy's, which start from the same seed."""
@@ -32,7 +33,7 @@ class WarmUp(Strategy):
     """
 
     def __init__(
-        self, strategy: Strategy, proxies: Scores, proxy: str | None = None, pool: int = 3000
+        self, strategy: Strategy, proxies: ProxyScorer, proxy: str | None = None, pool: int = 3000
     ) -> None:
         at_least("warmup.pool", pool, 1)
         self.strategy = strategy

@@ -7,7 +7,7 @@ from collections import Counter
 import torch
 
 from nasplug import ZeroCostProxy
-from nasplug.toolkit.probe import Probe
+from nasplug.contracts.probe import Probe
 
 PART = 2048
 """Units at a time: as floats they stay in the processor's cache."""
@@ -37,7 +37,7 @@ def _agreeing(pattern: torch.Tensor) -> torch.Tensor:
     """How many units of `pattern`, bool of shape (b, units), are equal in each pair of examples: an
     exact float64, shape (b, b), on the CPU."""
     both = torch.zeros(len(pattern), len(pattern), dtype=torch.float64, device=pattern.device)
-    for part in pattern.split(PART, dim=1):
+    for part in torch.split(pattern, PART, dim=1):
         on = part.float()
         both += on @ on.T
     each = both.diagonal()

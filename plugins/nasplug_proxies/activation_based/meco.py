@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from nasplug import NasplugError, ZeroCostProxy
-from nasplug.toolkit.probe import Probe
-from nasplug_proxies.features import recorded
+from nasplug.contracts.probe import Probe
+from nasplug_proxies.activation_based.features import recorded
 
 
 class Meco(ZeroCostProxy):

@@ -9,9 +9,9 @@ import torch
 from torch.nn import functional
 
 from nasplug import NasplugError, ZeroCostProxy
+from nasplug.contracts.probe import Probe
 from nasplug.contracts.proxy import Aggregator
 from nasplug.contracts.types import FloatArray
-from nasplug.toolkit.probe import Probe
 
 
 class AzExpressivity(ZeroCostProxy):

@@ -7,7 +7,7 @@ import math
 import torch
 
 from nasplug import ZeroCostProxy
-from nasplug.toolkit.probe import Probe
+from nasplug.contracts.probe import Probe
 
 
 class Synflow(ZeroCostProxy):

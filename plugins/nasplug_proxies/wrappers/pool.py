@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
-
 import numpy as np
 
 from nasplug import Problem
 from nasplug.contracts.types import Architecture, Archs, BoolArray, FloatArray, IntArray
 from nasplug.toolkit.pareto import nondominated
-
-
-@runtime_checkable
-class Scores(Protocol):
-    """What the wrappers ask for scores; the evaluator `proxies` is one."""
-
-    def scores(self, archs: Archs, name: str) -> FloatArray:
-        """Scores by the proxy `name`, shape (n,), higher is better, NaN where there is none."""
 
 
 def feasible(problem: Problem, archs: Archs) -> BoolArray:

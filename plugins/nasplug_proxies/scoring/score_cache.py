@@ -31,7 +31,7 @@ def what_is(part: Any) -> dict[str, Any]:
 
 
 @final
-class Scorebook:
+class ScoreCache:
     """Scores of one proxy in one situation.
 
     In `folder` a file of JSON lines, named by the SHA-256 of `situation`, which is its first line;

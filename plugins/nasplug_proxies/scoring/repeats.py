@@ -9,7 +9,8 @@ import torch
 
 from nasplug import SearchSpace, Task, ZeroCostProxy, seeded
 from nasplug.contracts.types import Architecture, Failure
-from nasplug.toolkit.scoring import Feed, scores
+from nasplug_proxies.scoring.batches import ProxyBatches
+from nasplug_proxies.scoring.scoring import scores
 
 Score = tuple[float, float]
 """Mean and standard deviation over repeats."""
@@ -32,7 +33,7 @@ class Scorer:
         auto = "cuda" if torch.cuda.is_available() else "cpu"
         place = auto if device == "auto" else device
         self._feeds = [
-            Feed(space.example_inputs, task, batch_size, seed + repeat, place)
+            ProxyBatches(space.example_inputs, task, batch_size, seed + repeat, place)
             for repeat in range(repeats)
         ]
 

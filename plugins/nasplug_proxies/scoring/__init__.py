@@ -1,0 +1,1 @@
+"""How a network is scored: its batches, the shared pass, the scores kept."""

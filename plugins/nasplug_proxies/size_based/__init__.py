@@ -1,0 +1,1 @@
+"""Proxies that are sizes of the network and of its weights."""

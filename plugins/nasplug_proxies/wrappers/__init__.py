@@ -1,0 +1,1 @@
+"""Zero-cost proxies around any strategy: a warm start and proposed moves."""
