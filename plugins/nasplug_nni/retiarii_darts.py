@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset, random_split
 
 from nasplug import NasplugError, seeded
 from nasplug.toolkit.devices import move, pick
-from nasplug_nni.one_shot_unrolled import gradient, unrolled
+from nasplug.toolkit.second_order import gradient, unrolled
 from nasplug_nni.retiarii_choices import open_choices, space
 
 log = logging.getLogger(__name__)

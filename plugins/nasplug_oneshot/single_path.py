@@ -9,14 +9,14 @@ from typing import final
 import numpy as np
 
 from nasplug import Problem, SearchSpace, Strategy, at_least, progress, seeded
-from nasplug.contracts.types import Architecture, FloatArray
 from nasplug.toolkit.ask_tell import AskTell
-from nasplug_nni.one_shot_costs import Costs
-from nasplug_nni.one_shot_front import opening
-from nasplug_nni.one_shot_inheritance import Inherited
-from nasplug_nni.one_shot_proposals import Batches, nonempty, the_rest
-from nasplug_nni.one_shot_ranking import by_fronts
-from nasplug_nni.one_shot_weights import SharedWeights, Training, the_task
+from nasplug.contracts.types import Architecture, FloatArray
+from nasplug_oneshot.cost_sweep import opening
+from nasplug_oneshot.costs import Costs
+from nasplug_oneshot.inherited_quality import Inherited
+from nasplug_oneshot.proposals import Batches, nonempty, the_rest
+from nasplug_oneshot.ranking import by_fronts
+from nasplug_oneshot.shared_weights import SharedWeights, Training, the_task
 
 
 @final

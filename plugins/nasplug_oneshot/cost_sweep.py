@@ -9,9 +9,9 @@ import numpy as np
 
 from nasplug import NasplugError, Problem, at_least
 from nasplug.contracts.types import Architecture, FloatArray
-from nasplug_nni.one_shot_costs import Costs, Penalty
-from nasplug_nni.one_shot_proposals import BATCH, Batches, the_rest
-from nasplug_nni.one_shot_ranking import feasible_first
+from nasplug_oneshot.costs import Costs, Penalty
+from nasplug_oneshot.proposals import BATCH, Batches, the_rest
+from nasplug_oneshot.ranking import feasible_first
 
 Search = Callable[[Penalty | None, int], Iterator[Architecture]]
 """Trains against a penalty (None: there is none), with a seed; then architectures, best first."""

@@ -9,15 +9,15 @@ import numpy as np
 import torch
 
 from nasplug import Problem, Strategy, progress, seeded
-from nasplug.contracts.types import Architecture, FloatArray
 from nasplug.toolkit.ask_tell import AskTell
-from nasplug_nni.one_shot_costs import Costs, Penalty, expected
-from nasplug_nni.one_shot_front import check, swept
-from nasplug_nni.one_shot_proposals import nonempty
-from nasplug_nni.one_shot_ranking import by_probability
-from nasplug_nni.one_shot_relaxations import Relaxation
-from nasplug_nni.one_shot_unrolled import gradient, unrolled
-from nasplug_nni.one_shot_weights import SharedWeights, Training, pairs, the_task
+from nasplug.toolkit.second_order import gradient, unrolled
+from nasplug.contracts.types import Architecture, FloatArray
+from nasplug_oneshot.cost_sweep import check, swept
+from nasplug_oneshot.costs import Costs, Penalty, expected
+from nasplug_oneshot.proposals import nonempty
+from nasplug_oneshot.ranking import by_probability
+from nasplug_oneshot.relaxations import Relaxation
+from nasplug_oneshot.shared_weights import SharedWeights, Training, pairs, the_task
 
 
 @final
@@ -30,7 +30,7 @@ class GradientSearch(Strategy):
     Yang, "DARTS: differentiable architecture search" (ICLR 2019); the relaxations name their own.
 
     What the task does not measure, such as macs, params, latency or any other metric, is added to
-    the loss of the alphas as an expected cost (`one_shot_costs`), once for every weight in `sweep`:
+    the loss of the alphas as an expected cost (`nasplug_oneshot.costs`), once for every weight in `sweep`:
     a front. Limits are added too. Costs that the space does not compute are learnt from the `first`
     random architectures, which are then measured before anything else.
 

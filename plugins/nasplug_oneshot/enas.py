@@ -9,14 +9,14 @@ import numpy as np
 import torch
 
 from nasplug import Problem, Strategy, at_least, progress, seeded
-from nasplug.contracts.types import Architecture, FloatArray
 from nasplug.toolkit.ask_tell import AskTell
-from nasplug_nni.one_shot_controller import Controller
-from nasplug_nni.one_shot_costs import Costs, Penalty
-from nasplug_nni.one_shot_front import check, swept
-from nasplug_nni.one_shot_inheritance import Inherited
-from nasplug_nni.one_shot_proposals import nonempty
-from nasplug_nni.one_shot_weights import SharedWeights, Training, pairs, the_task
+from nasplug.contracts.types import Architecture, FloatArray
+from nasplug_oneshot.controller import Controller
+from nasplug_oneshot.cost_sweep import check, swept
+from nasplug_oneshot.costs import Costs, Penalty
+from nasplug_oneshot.inherited_quality import Inherited
+from nasplug_oneshot.proposals import nonempty
+from nasplug_oneshot.shared_weights import SharedWeights, Training, pairs, the_task
 
 TRIES = 16
 """Draws from the policy for one valid path."""

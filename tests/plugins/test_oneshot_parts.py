@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from nasplug_nni.one_shot_controller import Controller
-from nasplug_nni.one_shot_costs import Costs, expected
-from nasplug_nni.one_shot_proposals import nonempty, the_rest
-from nasplug_nni.one_shot_ranking import by_fronts, by_probability, feasible_first
-from nasplug_nni.one_shot_relaxations import AJAR, BinaryGates, Gumbel, Softmax
-from nasplug_nni.one_shot_unrolled import unrolled
+from nasplug_oneshot.controller import Controller
+from nasplug_oneshot.costs import Costs, expected
+from nasplug_oneshot.proposals import nonempty, the_rest
+from nasplug_oneshot.ranking import by_fronts, by_probability, feasible_first
+from nasplug_oneshot.relaxations import AJAR, BinaryGates, Gumbel, Softmax
 
 from nasplug import Constraint, Objective, Problem
-from nasplug.testing import ToySpace
 from nasplug.toolkit import pareto
+from nasplug.testing import ToySpace
+from nasplug.toolkit.second_order import unrolled
 
 ALPHAS = [torch.tensor([0.5, -1.0, 0.3]), torch.tensor([1.0, 0.0]), torch.tensor([0.7])]
 EVERY = [Softmax(), Gumbel(), Gumbel(hard=False), BinaryGates(1), BinaryGates(2)]
