@@ -14,8 +14,8 @@ from nasplug_oneshot.gradient_search import GradientSearch
 from nasplug_oneshot.relaxations import BinaryGates, Gumbel, Softmax
 from nasplug_oneshot.shared_weights import Training
 from nasplug_oneshot.single_path import SinglePath
-from nasplug_strategies.evolution import Evolution
-from nasplug_strategies.random_search import RandomSearch
+from nasplug_strategies.evolution.evolution import Evolution
+from nasplug_strategies.samplers.random_search import RandomSearch
 from torch import nn
 
 import nasplug

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 import torch
-from nasplug_nni.space import NniSpace
+from nasplug_nni.space.nni_space import NniSpace
 from nasplug_oneshot.enas import Enas
 from nasplug_oneshot.gradient_search import GradientSearch
 from nasplug_oneshot.relaxations import BinaryGates, Gumbel, Softmax
 from nasplug_oneshot.shared_weights import Training
 from nasplug_oneshot.single_path import SinglePath
-from nasplug_strategies.evolution import Evolution
+from nasplug_strategies.evolution.evolution import Evolution
 from nasplug_training.training import TrainingEvaluator
 from torch import nn
 
