@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from nasplug import Problem, Strategy, at_least, progress, seeded
-from nasplug.toolkit.ask_tell import AskTell
 from nasplug.contracts.types import Architecture, FloatArray
+from nasplug.toolkit.ask_tell import AskTell
 from nasplug_oneshot.controller import Controller
 from nasplug_oneshot.cost_sweep import check, swept
 from nasplug_oneshot.costs import Costs, Penalty

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from nasplug import Problem, Strategy, progress, seeded
+from nasplug.contracts.types import Architecture, FloatArray
 from nasplug.toolkit.ask_tell import AskTell
 from nasplug.toolkit.second_order import gradient, unrolled
-from nasplug.contracts.types import Architecture, FloatArray
 from nasplug_oneshot.cost_sweep import check, swept
 from nasplug_oneshot.costs import Costs, Penalty, expected
 from nasplug_oneshot.proposals import nonempty

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from nasplug import progress, seeded
+from nasplug.contracts.types import Architecture, FloatArray
 from nasplug.toolkit.calibration import calibrate
 from nasplug.toolkit.devices import move
-from nasplug.contracts.types import Architecture, FloatArray
 from nasplug_oneshot.shared_weights import SharedWeights
 
 Measured = TypeVar("Measured")

@@ -18,7 +18,7 @@ Batches = Iterator[list[Architecture]]
 
 
 def nonempty(batches: Iterator[list[Architecture]]) -> Search:
-    """`batches` as a search for `Rounds`, for which an empty batch is the end."""
+    """`batches` as a search for `AskTell`, for which an empty batch is the end."""
     for batch in batches:
         if batch:
             yield batch

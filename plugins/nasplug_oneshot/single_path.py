@@ -9,8 +9,8 @@ from typing import final
 import numpy as np
 
 from nasplug import Problem, SearchSpace, Strategy, at_least, progress, seeded
-from nasplug.toolkit.ask_tell import AskTell
 from nasplug.contracts.types import Architecture, FloatArray
+from nasplug.toolkit.ask_tell import AskTell
 from nasplug_oneshot.cost_sweep import opening
 from nasplug_oneshot.costs import Costs
 from nasplug_oneshot.inherited_quality import Inherited

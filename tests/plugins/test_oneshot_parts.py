@@ -16,8 +16,8 @@ from nasplug_oneshot.ranking import by_fronts, by_probability, feasible_first
 from nasplug_oneshot.relaxations import AJAR, BinaryGates, Gumbel, Softmax
 
 from nasplug import Constraint, Objective, Problem
-from nasplug.toolkit import pareto
 from nasplug.testing import ToySpace
+from nasplug.toolkit import pareto
 from nasplug.toolkit.second_order import unrolled
 
 ALPHAS = [torch.tensor([0.5, -1.0, 0.3]), torch.tensor([1.0, 0.0]), torch.tensor([0.7])]

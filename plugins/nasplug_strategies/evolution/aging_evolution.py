@@ -9,8 +9,8 @@ from typing import final
 import numpy as np
 
 from nasplug import NasplugError, Preference, Problem, Strategy, at_least
-from nasplug.toolkit.ask_tell import AskTell, Search
 from nasplug.contracts.types import Architecture, FloatArray
+from nasplug.toolkit.ask_tell import AskTell, Search
 from nasplug_strategies.candidate_scoring import best_first, draws
 from nasplug_strategies.nondominated_order import standing
 from nasplug_strategies.warm_start import fill_up, opening

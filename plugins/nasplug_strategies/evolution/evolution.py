@@ -9,9 +9,9 @@ import numpy as np
 
 from nasplug import NasplugError, Problem, Strategy, at_least
 from nasplug.contracts.errors import unknown
-from nasplug.toolkit.pareto import bounds
-from nasplug.toolkit.ask_tell import AskTell, Search
 from nasplug.contracts.types import Architecture, FloatArray
+from nasplug.toolkit.ask_tell import AskTell, Search
+from nasplug.toolkit.pareto import bounds
 from nasplug_strategies.evolution.algorithms import ALGORITHMS, check
 from nasplug_strategies.evolution.algorithms import settings as own_settings
 from nasplug_strategies.evolution.engine import Exhausted, Parts

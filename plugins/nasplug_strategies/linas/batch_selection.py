@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from nasplug import Problem
-from nasplug.toolkit import pareto
 from nasplug.contracts.types import FloatArray, IntArray
+from nasplug.toolkit import pareto
 from nasplug_strategies.nondominated_order import standing
 
 MARGIN = 0.1

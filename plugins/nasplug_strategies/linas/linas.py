@@ -9,8 +9,8 @@ from typing import final
 import numpy as np
 
 from nasplug import NasplugError, Predictor, Problem, SearchSpace, Strategy, at_least
-from nasplug.toolkit.ask_tell import AskTell, Search
 from nasplug.contracts.types import Architecture, FloatArray, IntArray
+from nasplug.toolkit.ask_tell import AskTell, Search
 from nasplug_strategies.candidate_scoring import draws, of_each
 from nasplug_strategies.linas.batch_selection import choose
 from nasplug_strategies.linas.features import Features

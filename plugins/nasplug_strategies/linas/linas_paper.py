@@ -9,8 +9,8 @@ from typing import final
 import numpy as np
 
 from nasplug import Predictor, Problem, Strategy, at_least
-from nasplug.toolkit.ask_tell import AskTell, Search
 from nasplug.contracts.types import Architecture, FloatArray
+from nasplug.toolkit.ask_tell import AskTell, Search
 from nasplug_strategies.candidate_scoring import draws, of_each
 from nasplug_strategies.linas.local_search import search_predicted
 from nasplug_strategies.linas.model import Model

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from nasplug import Problem, SearchSpace, Strategy
-from nasplug.toolkit import pareto
 from nasplug.contracts.types import Archs, FloatArray, IntArray
+from nasplug.toolkit import pareto
 from nasplug_strategies.nondominated_order import standing
 
 Predict = Callable[[Archs], FloatArray]

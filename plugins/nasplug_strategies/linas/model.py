@@ -10,8 +10,8 @@ from typing import Any, final
 import numpy as np
 
 from nasplug import Predictor, Problem
-from nasplug.toolkit import pareto
 from nasplug.contracts.types import Architecture, Archs, FloatArray
+from nasplug.toolkit import pareto
 from nasplug_strategies.linas.features import Features
 
 ROWS = 256

@@ -10,8 +10,8 @@ from typing import Any, Protocol, final, runtime_checkable
 import numpy as np
 
 from nasplug import Predictor, Problem, SearchSpace, Strategy, at_least
-from nasplug.toolkit.ask_tell import AskTell, Search
 from nasplug.contracts.types import Architecture, FloatArray, IntArray
+from nasplug.toolkit.ask_tell import AskTell, Search
 from nasplug_strategies.nondominated_order import standing
 from nasplug_strategies.warm_start import fill_up, opening
 

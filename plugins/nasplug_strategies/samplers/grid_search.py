@@ -9,8 +9,8 @@ from typing import Literal, final
 
 from nasplug import Problem, SearchSpace, Strategy, at_least
 from nasplug.contracts.errors import unknown
-from nasplug.toolkit.ask_tell import AskTell, Search
 from nasplug.contracts.types import Architecture, FloatArray
+from nasplug.toolkit.ask_tell import AskTell, Search
 from nasplug_strategies.warm_start import opening
 
 

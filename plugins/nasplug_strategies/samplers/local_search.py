@@ -8,9 +8,9 @@ from typing import final
 import numpy as np
 
 from nasplug import Problem, Strategy, at_least
-from nasplug.toolkit.pareto import nondominated
-from nasplug.toolkit.ask_tell import AskTell, Search
 from nasplug.contracts.types import Architecture, FloatArray
+from nasplug.toolkit.ask_tell import AskTell, Search
+from nasplug.toolkit.pareto import nondominated
 from nasplug_strategies.candidate_scoring import best_first, sampled
 from nasplug_strategies.warm_start import fill_up, opening
 
@@ -42,7 +42,9 @@ class LocalSearch(Strategy):
 
     def setup(self, problem: Problem) -> None:
         """Start anew."""
-        self._rounds = AskTell(self._search(problem, opening(problem, self.warm_start, self.starts)))
+        self._rounds = AskTell(
+            self._search(problem, opening(problem, self.warm_start, self.starts))
+        )
 
     def ask(self, n: int) -> Sequence[Architecture]:
         """What is left of the starts, or of the batch of neighbours, at most `n`."""

@@ -15,8 +15,8 @@ from optuna.trial import Trial, TrialState
 
 from nasplug import NasplugError, Problem, Strategy, at_least
 from nasplug.contracts.errors import unknown
-from nasplug.toolkit.ask_tell import AskTell, Search
 from nasplug.contracts.types import Architecture, FloatArray
+from nasplug.toolkit.ask_tell import AskTell, Search
 from nasplug_strategies.candidate_scoring import best_first, draws
 from nasplug_strategies.warm_start import opening
 

@@ -8,8 +8,8 @@ from typing import final
 import numpy as np
 
 from nasplug import Problem, Strategy, at_least
-from nasplug.toolkit.ask_tell import AskTell, Search
 from nasplug.contracts.types import Architecture, FloatArray
+from nasplug.toolkit.ask_tell import AskTell, Search
 from nasplug_strategies.candidate_scoring import sampled
 from nasplug_strategies.warm_start import opening
 

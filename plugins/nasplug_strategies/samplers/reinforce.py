@@ -8,9 +8,9 @@ from typing import final
 import numpy as np
 
 from nasplug import NasplugError, Preference, Problem, SearchSpace, Strategy, at_least
-from nasplug.toolkit.pareto import bounds
-from nasplug.toolkit.ask_tell import AskTell, Search
 from nasplug.contracts.types import Architecture, FloatArray, IntArray
+from nasplug.toolkit.ask_tell import AskTell, Search
+from nasplug.toolkit.pareto import bounds
 from nasplug_strategies.candidate_scoring import best_first, draws
 from nasplug_strategies.warm_start import opening
 
