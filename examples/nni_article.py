@@ -9,7 +9,7 @@ import tempfile
 import warnings
 
 import torch.nn.functional as functional
-from nasplug_nni.one_shot_weights import Training
+from nasplug_oneshot.shared_weights import Training
 from torch import Tensor, nn
 
 import nasplug

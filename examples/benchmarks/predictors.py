@@ -50,7 +50,7 @@ def describe(space: Any, archs: Any, with_costs: bool) -> Any:
     """Features of shape (n, f): the masked one-hot, or what `linas` shows its predictors."""
     if not with_costs:
         return space.features(archs)
-    from nasplug_strategies.linas_features import Features
+    from nasplug_strategies.linas.features import Features
 
     return Features(space, np.random.default_rng(0))(archs, space.costs(archs))
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from nasplug_predictors.bp import BP
 from nasplug_predictors.graph import Graph
-from nasplug_strategies.binary_relation import BinaryRelation
+from nasplug_strategies.predictor_guided.binary_relation import BinaryRelation
 from scipy.stats import kendalltau
 from sklearn.linear_model import Ridge
 

@@ -7,14 +7,14 @@ import pytest
 from nasplug_predictors.gp import GaussianProcess
 from nasplug_predictors.ridge import Ridge
 from nasplug_predictors.svr import SVR
-from nasplug_strategies.evolution import Evolution
-from nasplug_strategies.linas import Linas
-from nasplug_strategies.linas_batch import SPARE, choose
-from nasplug_strategies.linas_features import Features, cost_effects, cost_weights, kinds
-from nasplug_strategies.linas_first import OWN, _of_kinds, spread_sample
-from nasplug_strategies.linas_inner import changes, distinct, leaps, polish
-from nasplug_strategies.linas_model import Model, capped
-from nasplug_strategies.linas_paper import LinasPaper
+from nasplug_strategies.evolution.evolution import Evolution
+from nasplug_strategies.linas.batch_selection import SPARE, choose
+from nasplug_strategies.linas.features import Features, cost_effects, cost_weights, kinds
+from nasplug_strategies.linas.initial_design import OWN, _of_kinds, spread_sample
+from nasplug_strategies.linas.linas import Linas
+from nasplug_strategies.linas.linas_paper import LinasPaper
+from nasplug_strategies.linas.local_search import changes, distinct, leaps, polish
+from nasplug_strategies.linas.model import Model, capped
 
 from nasplug import Constraint, NasplugError, Objective, Problem, Variable
 from nasplug.testing import StrategyContract, ToySpace

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from nasplug_nni.nni3 import NasBench101Cell
-from nasplug_nni.space import NniSpace
+from nasplug_nni.space.nni_space import NniSpace
 from nni_nets import signature
 
 import nasplug

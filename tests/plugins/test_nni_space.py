@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from nasplug_nni.nni3 import model_context
-from nasplug_nni.space import NniSpace
+from nasplug_nni.space.nni_space import NniSpace
 from torch import nn
 
 import nasplug

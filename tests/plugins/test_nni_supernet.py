@@ -6,7 +6,7 @@ import pickle
 import nni_nets
 import pytest
 import torch
-from nasplug_nni.space import NniSpace
+from nasplug_nni.space.nni_space import NniSpace
 
 import nasplug
 from nasplug import NasplugError, seeded

@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from nasplug_strategies.aging_evolution import AgingEvolution
-from nasplug_strategies.algorithms import ALGORITHMS
-from nasplug_strategies.evolution import Evolution
-from nasplug_strategies.grid import GridSearch
-from nasplug_strategies.local_search import LocalSearch
-from nasplug_strategies.one_shot_predictor import OneShotPredictor
-from nasplug_strategies.optuna_search import SAMPLERS, OptunaSearch
-from nasplug_strategies.random_search import RandomSearch
-from nasplug_strategies.reinforce import Reinforce
+from nasplug_strategies.evolution.aging_evolution import AgingEvolution
+from nasplug_strategies.evolution.algorithms import ALGORITHMS
+from nasplug_strategies.evolution.evolution import Evolution
+from nasplug_strategies.predictor_guided.single_fit_surrogate import OneShotPredictor
+from nasplug_strategies.samplers.grid_search import GridSearch
+from nasplug_strategies.samplers.local_search import LocalSearch
+from nasplug_strategies.samplers.optuna_search import SAMPLERS, OptunaSearch
+from nasplug_strategies.samplers.random_search import RandomSearch
+from nasplug_strategies.samplers.reinforce import Reinforce
 from sklearn.linear_model import Ridge
 
 from nasplug import Constraint, NasplugError, Preference, Problem

@@ -4,19 +4,19 @@ import time
 
 import numpy as np
 import pytest
-from nasplug_strategies.age_moea import chord, exact_curvature, geodesic, middle_curvature
-from nasplug_strategies.aging_evolution import AgingEvolution
-from nasplug_strategies.algorithms import ALGORITHMS
-from nasplug_strategies.evolution import Evolution
-from nasplug_strategies.grid import lexicographic, spread
-from nasplug_strategies.local_search import LocalSearch
-from nasplug_strategies.one_shot_predictor import OneShotPredictor
-from nasplug_strategies.operators import CROSSOVERS, Variation, breed, random_reset
-from nasplug_strategies.optuna_search import OptunaSearch
-from nasplug_strategies.pymoo_algorithms import reference_directions
-from nasplug_strategies.random_search import RandomSearch
-from nasplug_strategies.ranking import crowding, standing
-from nasplug_strategies.reinforce import Reinforce
+from nasplug_strategies.evolution.age_moea import chord, exact_curvature, geodesic, middle_curvature
+from nasplug_strategies.evolution.aging_evolution import AgingEvolution
+from nasplug_strategies.evolution.algorithms import ALGORITHMS
+from nasplug_strategies.evolution.evolution import Evolution
+from nasplug_strategies.evolution.operators import CROSSOVERS, Variation, breed, random_reset
+from nasplug_strategies.evolution.pymoo_algorithms import reference_directions
+from nasplug_strategies.nondominated_order import crowding, standing
+from nasplug_strategies.predictor_guided.single_fit_surrogate import OneShotPredictor
+from nasplug_strategies.samplers.grid_search import lexicographic, spread
+from nasplug_strategies.samplers.local_search import LocalSearch
+from nasplug_strategies.samplers.optuna_search import OptunaSearch
+from nasplug_strategies.samplers.random_search import RandomSearch
+from nasplug_strategies.samplers.reinforce import Reinforce
 from sklearn.linear_model import Ridge
 
 from nasplug import Constraint, NasplugError, Objective, Problem, SearchSpace, Variable

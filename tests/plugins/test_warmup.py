@@ -9,8 +9,8 @@ from nasplug_proxies.scoring.score_cache import ScoreCache
 from nasplug_proxies.wrappers.move import Move
 from nasplug_proxies.wrappers.pool import best_first
 from nasplug_proxies.wrappers.warmup import WarmUp
-from nasplug_strategies.aging_evolution import AgingEvolution
-from nasplug_strategies.random_search import RandomSearch
+from nasplug_strategies.evolution.aging_evolution import AgingEvolution
+from nasplug_strategies.samplers.random_search import RandomSearch
 
 import nasplug
 from nasplug import Constraint, NasplugError, Objective, Problem

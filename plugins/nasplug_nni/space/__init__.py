@@ -1,0 +1,1 @@
+"""From a model space of nni to a search space: its choices, when they count, and the networks."""

@@ -1,0 +1,1 @@
+"""All networks of an nni space in one set of weights."""

@@ -1,0 +1,1 @@
+"""Evolutionary strategies: populations, crossover, mutation and selection."""

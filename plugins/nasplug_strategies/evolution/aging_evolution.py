@@ -1,0 +1,114 @@
+"""AgingEvolution: regularised evolution, where the oldest dies."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import final
+
+import numpy as np
+
+from nasplug import NasplugError, Preference, Problem, Strategy, at_least
+from nasplug.contracts.types import Architecture, FloatArray
+from nasplug.toolkit.ask_tell import AskTell, Search
+from nasplug_strategies.candidate_scoring import best_first, draws
+from nasplug_strategies.nondominated_order import standing
+from nasplug_strategies.warm_start import fill_up, opening
+
+
+@final
+class AgingEvolution(Strategy):
+    """The winner of a tournament gets a child by one change; the child joins the pool and the
+    oldest leaves it.
+
+    Source: Real, Aggarwal, Huang, Le, "Regularized evolution for image classifier architecture
+    search" (2019); the defaults are those of the zero-cost NAS experiments (Abdelfattah et al.
+    2021). With several objectives the better is the one of lower non-dominated rank in the pool,
+    then of larger crowding distance; the feasible come first.
+
+    With a preference the child is, as published, the best-scored of the winner's new neighbours.
+
+    Args:
+        pool: architectures alive; so many random ones are measured first.
+        tournament: how many of the pool take part in a tournament.
+        batch: children proposed at a time; more only where many can be measured at once.
+        greed: with a preference, how often the best-scored neighbour is the child, else a random one.
+        warm_start: a run's folder, whose front is measured first, or one of its CSV files.
+    """
+
+    def __init__(
+        self,
+        pool: int = 64,
+        tournament: int = 10,
+        batch: int = 1,
+        greed: float = 0.75,
+        warm_start: str | None = None,
+    ) -> None:
+        if not 1 <= tournament <= pool:
+            raise NasplugError(
+                f"1 <= tournament <= pool must hold, but got (tournament={tournament}, pool={pool})"
+            )
+        at_least("batch", batch, 1)
+        if not 0 <= greed <= 1:
+            raise NasplugError(f"greed must be in 0..1, but got {greed}")
+        self.pool = pool
+        self.tournament = tournament
+        self.batch = batch
+        self.greed = greed
+        self.warm_start = warm_start
+
+    def setup(self, problem: Problem) -> None:
+        """Start anew."""
+        self._rounds = AskTell(self._search(problem, opening(problem, self.warm_start, self.pool)))
+
+    def ask(self, n: int) -> Sequence[Architecture]:
+        """What is left of the first pool, then of the batch of children, at most `n`."""
+        return self._rounds.ask(n)
+
+    def tell(self, archs: Sequence[Architecture], values: FloatArray) -> None:
+        """Children join the pool once their whole batch is told."""
+        self._rounds.tell(archs, values)
+
+    def _search(self, problem: Problem, first: list[Architecture]) -> Search:
+        rng = np.random.default_rng(problem.seed)
+        first = fill_up(first, self.pool, problem.space, rng)
+        seen = set(first)
+        values = yield first
+        pool = deque(zip(first, values, strict=True), maxlen=self.pool)
+        while True:
+            children = self._children(problem, pool, seen, rng)
+            values = yield children
+            pool.extend(zip(children, values, strict=True))
+
+    def _children(
+        self,
+        problem: Problem,
+        pool: deque[tuple[Architecture, FloatArray]],
+        seen: set[Architecture],
+        rng: np.random.Generator,
+    ) -> list[Architecture]:
+        """A batch of new neighbours of tournament winners; random ones where there are none."""
+        values = np.array([row for _, row in pool])
+        place = np.argsort(standing(problem.losses(values), problem.violation(values)))
+        children: list[Architecture] = []
+        for _ in range(self.batch):
+            drawn = rng.permutation(len(pool))[: self.tournament]
+            for i in drawn[np.argsort(place[drawn])]:
+                fresh = [a for a in problem.space.neighbours(pool[i][0]) if a not in seen]
+                if fresh:
+                    break
+            else:
+                fresh = [tuple(a) for a in problem.space.sample(1, rng, seen).tolist()]
+            if fresh:
+                children.append(self._one(problem.prefer, fresh, rng))
+                seen.add(children[-1])
+        return children
+
+    def _one(
+        self, prefer: Preference | None, fresh: list[Architecture], rng: np.random.Generator
+    ) -> Architecture:
+        """A random one of `fresh`, or the best-scored of as many as the preference allows."""
+        if prefer is None or rng.random() >= self.greed:
+            return fresh[int(rng.integers(len(fresh)))]
+        some = [fresh[i] for i in rng.permutation(len(fresh))[: draws(prefer)]]
+        return some[best_first(prefer, some)[0]]

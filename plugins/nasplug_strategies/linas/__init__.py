@@ -1,0 +1,1 @@
+"""LINAS: the fewest measurements, by predictors that learn as the search goes."""

@@ -1,0 +1,120 @@
+"""What LINAS measures first: a few architectures spread over the range of costs."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nasplug import Problem, SearchSpace
+from nasplug.contracts.types import Architecture, FloatArray, IntArray
+from nasplug_strategies.linas.features import SAMPLE, cost_effects, kinds
+
+POOL = 400
+"""Candidates to choose from."""
+
+TILT = 3.0
+"""Log odds between a variable's dearest and cheapest option, at most."""
+
+OWN = 1.0
+"""Standard deviation of what a variable's kinds add to these log odds."""
+
+
+def spread_sample(
+    problem: Problem, n: int, rng: np.random.Generator, exclude: list[Architecture]
+) -> list[Architecture]:
+    """`n` architectures outside `exclude`, evenly spread over the cost range, the cheapest and the
+    dearest among them; fewer if the space holds fewer.
+
+    Uniform random architectures are all of middling size. Here every candidate has a tilt of its
+    own, by which all of its variables lean to their dear or to their cheap options, and on top of
+    that one for every kind of variables, so that a few tell large kernels from large widths. Those
+    that computed constraints forbid are left out, as long as others are left.
+    """
+    space = problem.space
+    levels = _levels(problem, rng)
+    tilt = rng.uniform(-TILT, TILT, POOL)
+    tilt[:2] = -np.inf, np.inf
+    genes = _lean(levels, tilt[:, None] + _of_kinds(space, rng), rng)
+    pool = [a for a in dict.fromkeys(space.valid(genes)) if a not in set(exclude)]
+    if not pool:
+        return []
+    costs = problem.known(pool)
+    values = np.zeros((len(pool), len(problem.metrics)))
+    for name, column in costs.items():
+        values[:, problem.metrics.index(name)] = column
+    limited = [c for c in problem.constraints if c.name in costs]
+    kept = np.ones(len(pool), bool)
+    for constraint in limited:
+        column = costs[constraint.name]
+        low = -np.inf if constraint.min is None else constraint.min
+        high = np.inf if constraint.max is None else constraint.max
+        kept &= (column >= low) & (column <= high)
+    if kept.sum() >= min(n, 2):
+        pool = [a for a, keep in zip(pool, kept, strict=True) if keep]
+    return _even(pool, _size(problem, pool, levels), n, rng)
+
+
+def _levels(problem: Problem, rng: np.random.Generator) -> list[FloatArray]:
+    """For each variable its options' places between cheapest (-1) and dearest (1)."""
+    space = problem.space
+    counts = [len(v.options) for v in space.variables]
+    effects = cost_effects(space, space.sample(SAMPLE, rng))
+    parts = np.split(effects, np.cumsum(counts)[:-1])
+    scales = [float(np.abs(part).max()) for part in parts]
+    return [part / scale if scale > 0 else part for part, scale in zip(parts, scales, strict=True)]
+
+
+def _of_kinds(space: SearchSpace, rng: np.random.Generator) -> FloatArray:
+    """What its kinds add to the tilt of each variable in each candidate, shape (POOL, v)."""
+    added = np.zeros((POOL, len(space.variables)))
+    count = np.zeros(len(space.variables))
+    for group in kinds(space):
+        added[:, group] += rng.normal(size=(POOL, 1))
+        count[list(group)] += 1
+    return added * (OWN / np.sqrt(np.maximum(count, 1.0)))
+
+
+def _lean(levels: list[FloatArray], tilt: FloatArray, rng: np.random.Generator) -> IntArray:
+    """Genes of shape (n, v), each variable drawn with log odds tilt (n, v) * level; where the tilt is
+    infinite, the extreme."""
+    columns = []
+    for level, lean in zip(levels, tilt.T, strict=True):
+        odds = np.exp(np.where(np.isfinite(lean), lean, 0.0)[:, None] * level)
+        upto = np.cumsum(odds / odds.sum(axis=1, keepdims=True), axis=1)
+        draw = (rng.random((len(lean), 1)) > upto).sum(axis=1).clip(max=len(level) - 1)
+        draw = np.where(lean == np.inf, level.argmax(), draw)
+        columns.append(np.where(lean == -np.inf, level.argmin(), draw))
+    return np.array(columns, np.int64).T
+
+
+def _size(problem: Problem, pool: list[Architecture], levels: list[FloatArray]) -> FloatArray:
+    """How large each of `pool` is, shape (n,): the logarithm of a cost, an objective's if there is
+    one; without costs the mean level."""
+    costs = problem.space.costs(pool)
+    goals = [o.name for o in problem.objectives if o.name in costs]
+    for name in (*goals, *costs):
+        size: FloatArray = np.log(np.maximum(costs[name], 1e-12))
+        return size
+    return np.mean(
+        [
+            level[list(column)]
+            for level, column in zip(levels, zip(*pool, strict=True), strict=True)
+        ],
+        axis=0,
+    )
+
+
+def _even(
+    pool: list[Architecture], size: FloatArray, n: int, rng: np.random.Generator
+) -> list[Architecture]:
+    """Of `pool` those nearest to `n` even places over the range of `size`, ends first."""
+    places = np.linspace(size.min(), size.max(), n)
+    order = [0, n - 1, *rng.permutation(np.arange(1, n - 1)).tolist()] if n > 1 else [0]
+    left = np.ones(len(pool), bool)
+    chosen = []
+    for k in order:
+        if left.any():
+            gap = np.where(left, np.abs(size - places[k]), np.inf)
+            i = int(gap.argmin())
+            left[i] = False
+            chosen.append(pool[i])
+    return chosen

@@ -1,0 +1,94 @@
+"""LinasPaper: LINAS as it was published."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from typing import final
+
+import numpy as np
+
+from nasplug import Predictor, Problem, Strategy, at_least
+from nasplug.contracts.types import Architecture, FloatArray
+from nasplug.toolkit.ask_tell import AskTell, Search
+from nasplug_strategies.candidate_scoring import draws, of_each
+from nasplug_strategies.linas.local_search import search_predicted
+from nasplug_strategies.linas.model import Model
+from nasplug_strategies.nondominated_order import standing
+from nasplug_strategies.warm_start import fill_up, opening
+
+
+@final
+class LinasPaper(Strategy):
+    """Algorithm 1 with the settings of Table 5, for comparison with `linas`.
+
+    A random population is measured; then in turn predictors learn from all that is measured, an
+    inner evolution runs on them, and its best population is measured. Two faults of the published
+    code are not repeated: what the space computes is not predicted, and nothing is measured twice.
+    Cummings et al., "A hardware-aware framework for accelerating neural architecture search across
+    modalities" (2022).
+
+    Args:
+        inner: the strategy that searches on predictions.
+        predictor: of every metric that has none of its own.
+        predictors: metric name to a predictor of its own (Table 5: ridge for latency).
+        population: how many are measured in each round.
+        evaluations: predictions of each inner search.
+        warm_start: a run's folder, whose front is measured first, or one of its CSV files.
+    """
+
+    def __init__(
+        self,
+        inner: Strategy,
+        predictor: Predictor,
+        predictors: Mapping[str, Predictor] | None = None,
+        population: int = 50,
+        evaluations: int = 20_000,
+        warm_start: str | None = None,
+    ) -> None:
+        at_least("population of linas_paper", population, 1)
+        at_least("evaluations of linas_paper", evaluations, 1)
+        self.inner = inner
+        self.predictor = predictor
+        self.predictors = dict(predictors or {})
+        self.population = population
+        self.evaluations = evaluations
+        self.warm_start = warm_start
+
+    def setup(self, problem: Problem) -> None:
+        """Start anew; an error if the inner search cannot solve such a problem."""
+        self.inner.setup(problem)
+        self._rounds = AskTell(
+            self._search(problem, opening(problem, self.warm_start, self.population))
+        )
+
+    def ask(self, n: int) -> Sequence[Architecture]:
+        """What is left of the population, at most `n`."""
+        return self._rounds.ask(n)
+
+    def tell(self, archs: Sequence[Architecture], values: FloatArray) -> None:
+        """Learnt from once the whole population is told."""
+        self._rounds.tell(archs, values)
+
+    def _search(self, problem: Problem, first: list[Architecture]) -> Search:
+        space, rng = problem.space, np.random.default_rng(problem.seed)
+        predictors = {name: self.predictors.get(name, self.predictor) for name in problem.metrics}
+        archs = fill_up(first, self.population, space, rng)
+        values = yield archs
+        while True:
+            batch: list[Architecture] = []
+            if np.isfinite(values).all(axis=1).any():
+                model = Model(problem, None, predictors, archs, values)
+                seed = int(rng.integers(2**31))
+                found, told = search_predicted(problem, self.inner, model, self.evaluations, seed)
+                order = standing(problem.losses(told), problem.violation(told))
+                done = set(archs)
+                new = (a for i in order if (a := tuple(found[i].tolist())) not in done)
+                most = self.population * draws(problem.prefer)
+                batch = of_each(problem.prefer, list(islice(new, most)), self.population)
+            rest = space.sample(self.population - len(batch), rng, exclude={*archs, *batch})
+            batch += [tuple(row) for row in rest.tolist()]
+            if not batch:
+                return
+            told = yield batch
+            archs, values = archs + batch, np.concatenate([values, told])

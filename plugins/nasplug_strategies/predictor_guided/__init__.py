@@ -1,0 +1,1 @@
+"""Strategies that measure what a predictor, once or repeatedly fitted, ranks highest."""

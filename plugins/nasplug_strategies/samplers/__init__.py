@@ -1,0 +1,1 @@
+"""Strategies that draw architectures: random, grid, local search, policy gradient, Optuna."""
