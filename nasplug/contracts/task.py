@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from nasplug.contracts.fingerprint import fingerprint
 from nasplug.contracts.types import Metric
 
 if TYPE_CHECKING:
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 
 Batch = tuple[Any, ...]
 """Tensors on the CPU (or tuples of them): inputs first, the target last."""
+HASHED_BATCHES, HASHED_SAMPLES = 8, 128
+"""How many batches of how many samples the default fingerprint of a task's data takes in."""
 
 
 class Task(ABC):
@@ -51,6 +55,20 @@ class Task(ABC):
     def inputs(self, batch: Batch) -> tuple[Any, ...]:
         """The positional arguments of the network for `batch`; by default all but the target."""
         return batch[:-1]
+
+    def data_fingerprint(self) -> str:
+        """A short text that changes where the data do, whatever the path or the arguments say.
+
+        Trained weights are kept under it, and a run is continued on the same data only. By default
+        a hash of the first 8 training batches and the first 8 calibration batches, of 128 samples.
+        Override it where that is slow, or where data may change that these batches do not show: a
+        large data set of files names their sizes and times, one that never changes its version.
+        """
+        batches = (
+            self.train_batches(HASHED_SAMPLES, seed=0),
+            self.calibration_batches(HASHED_SAMPLES),
+        )
+        return fingerprint(*(list(islice(some, HASHED_BATCHES)) for some in batches))
 
     def loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
         """The training loss of `model` on `batch`, a scalar."""

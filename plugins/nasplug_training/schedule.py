@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from nasplug import NasplugError, SearchSpace, unknown
-from nasplug_training.descent import Descent
+from nasplug_training.optimization import Optimization
 from nasplug_training.subspace import Subspace
 
 
@@ -31,13 +31,17 @@ class Schedule:
     """How a super-network is trained; the choices of the group `training` differ in numbers alone.
 
     A step trains the `largest`, the `smallest` and `random` random sub-networks on one batch, and
-    adds up their gradients. All of it, with `labels=0 soft=1`, is the sandwich rule with in-place
-    distillation (Yu and Huang 2019); one random sub-network is single-path training (Guo et al.
-    2020); `phases` that allow ever more options are progressive shrinking (Cai et al. 2020).
+    adds up their gradients. All three kinds, with `label_weight=0 distillation_weight=1`, are the
+    sandwich rule with in-place distillation (Yu and Huang 2019); one random sub-network is
+    single-path training (Guo et al. 2020); `phases` that allow ever more options are progressive
+    shrinking (Cai et al. 2020).
 
-    The loss of a sub-network is `labels` times the task's, plus `soft` times the distance to soft
-    targets. These come from the step's largest sub-network, which itself learns from labels alone;
-    where `largest` is off, from the largest as it was after the first phase, in which all learn from
+    The loss of a sub-network is
+
+        label_weight * criterion(outputs, labels) + distillation_weight * distillation(outputs, teacher).
+
+    The teacher is the step's largest sub-network, which itself learns from labels alone; where
+    `largest` is off, it is the largest as it was after the first phase, in which all learn from
     labels alone.
     """
 
@@ -48,8 +52,8 @@ class Schedule:
         largest: bool = True,
         smallest: bool = True,
         random: int = 2,
-        labels: float = 0.0,
-        soft: float = 1.0,
+        label_weight: float = 0.0,
+        distillation_weight: float = 1.0,
         phases: Sequence[Mapping[str, Any]] = (),
         optimizer: str = "sgd",
         lr: float = 0.04,
@@ -59,7 +63,7 @@ class Schedule:
         clip: float = 0.0,
         report_every: int = 4,
     ) -> None:
-        """`optimizer` to `clip` are those of `Descent`; `warmup` is that of every phase.
+        """`optimizer` to `clip` are those of `Optimization`; every phase begins with `warmup`.
 
         Every `report_every` epochs (0: never) the smallest, a middle and the largest sub-network are
         measured. A phase is a mapping with any of `epochs`, `lr` and `random`, which replace those
@@ -71,8 +75,8 @@ class Schedule:
         self.largest = largest
         self.smallest = smallest
         self.random = random
-        self.labels = labels
-        self.soft = soft
+        self.label_weight = label_weight
+        self.distillation_weight = distillation_weight
         self.phases = [dict(phase) for phase in phases]
         self.optimizer = optimizer
         self.lr = lr
@@ -82,7 +86,7 @@ class Schedule:
         self.clip = clip
         self.report_every = report_every
         _check(vars(self))
-        self.descent = Descent(optimizer, lr, momentum, weight_decay, warmup, clip)
+        self.optimization = Optimization(optimizer, lr, momentum, weight_decay, warmup, clip)
         for phase in self.phases:
             for name in phase:
                 if name not in PHASE_KEYS:
@@ -108,11 +112,11 @@ class Schedule:
 
     def make_optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
         """Over all parameters of `model`."""
-        return self.descent.make_optimizer(model)
+        return self.optimization.make_optimizer(model)
 
     def rate(self, peak: float, epoch: float, epochs: int) -> float:
-        """The learning rate at a point of a phase, in epochs from its beginning."""
-        return self.descent.rate(peak, epoch, epochs)
+        """The learning rate `epoch` epochs (fractions too) after the beginning of a phase of `epochs`."""
+        return self.optimization.rate(peak, epoch, epochs)
 
 
 PHASE_KEYS = ("epochs", "lr", "random", "options", "sort_channels")
@@ -120,8 +124,8 @@ LEAST = {
     "epochs": 1,
     "batch_size": 2,
     "random": 0,
-    "labels": 0,
-    "soft": 0,
+    "label_weight": 0,
+    "distillation_weight": 0,
     "lr": 0,
     "momentum": 0,
     "weight_decay": 0,

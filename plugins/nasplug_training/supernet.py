@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -19,19 +20,23 @@ from nasplug import (
     SearchSpace,
     SuperNetwork,
     Task,
+    at_least,
     describe,
     seeded,
 )
 from nasplug.contracts.types import Outcome
+from nasplug.toolkit.cache import cache_folder
 from nasplug.toolkit.devices import pick, place, threads
 from nasplug_training.checkpoint import Checkpoint
-from nasplug_training.inheritance import calibration_inputs, inherit, measure
-from nasplug_training.outcome import measured
+from nasplug_training.failure_guard import guarded
+from nasplug_training.identity import of_supernet
 from nasplug_training.schedule import Schedule
-from nasplug_training.store import Store, folder, versions
+from nasplug_training.subnetwork import calibration_inputs, inherit, measure
 from nasplug_training.trainer import Trainer
+from nasplug_training.weight_cache import State, WeightCache, versions
 from nasplug_training.weights import download, load, read
 
+log = logging.getLogger(__name__)
 PUBLISHED = "published"
 
 
@@ -55,11 +60,14 @@ class SuperNetEvaluator(Evaluator):
         cache: str | None = None,
         calibration_batch: int = 128,
         threads: int = 1,
+        training_threads: int | None = None,
     ) -> None:
-        """`cache` is a folder, by default $XDG_CACHE_HOME/nasplug/supernets, or the same in ~/.cache.
+        """`cache` is a folder; by default that of `nasplug.toolkit.cache.cache_folder("supernets")`.
 
-        `threads` are the CPU threads of one evaluation: fixed, since the last bits of a sum depend on
-        their number. Training uses as many as torch finds.
+        `threads` are the CPU threads of one evaluation, `training_threads` those of the training
+        (None: as many as torch finds, which is fastest). Sums, and so the last bits of weights,
+        depend on their number, and no setting of torch changes that: it is part of the key of
+        trained weights. Whoever wants the same weights on machines of other sizes sets it.
         """
         self.space = space
         self.task = task
@@ -70,6 +78,9 @@ class SuperNetEvaluator(Evaluator):
         self.cache = cache
         self.calibration_batch = calibration_batch
         self.threads = threads
+        self.training_threads = training_threads
+        if training_threads is not None:
+            at_least("training_threads of evaluator=supernet", training_threads, 1)
         if threads < 1 or calibration_batch < 1:
             raise NasplugError(
                 "threads and calibration_batch of evaluator=supernet must be at least 1, but got "
@@ -77,6 +88,7 @@ class SuperNetEvaluator(Evaluator):
             )
         self._loaded: SuperNetwork | None = None
         self._inputs: list[tuple[Any, ...]] = []
+        self._identity: dict[str, Any] = {}
 
     @property
     def metrics(self) -> Mapping[str, Metric]:
@@ -91,7 +103,7 @@ class SuperNetEvaluator(Evaluator):
         """The task's quality of each, on the validation data; what an architecture raises fails it."""
         self.prepare()
         with threads(self.threads):
-            return [measured(partial(self._quality, arch, names)) for arch in archs]
+            return [guarded(partial(self._quality, arch, names)) for arch in archs]
 
     def network(self, arch: Architecture) -> nn.Module:
         """The sub-network as it was measured."""
@@ -100,7 +112,7 @@ class SuperNetEvaluator(Evaluator):
             return self._inherit(arch).to("cpu", memory_format=torch.contiguous_format)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without weights and data: another process loads them itself."""
+        """Without weights and data: another process loads them itself, by the key that is known."""
         return {**self.__dict__, "_loaded": None, "_inputs": []}
 
     def _quality(self, arch: Architecture, names: Sequence[str]) -> dict[str, float]:
@@ -118,45 +130,61 @@ class SuperNetEvaluator(Evaluator):
         if self._loaded is None:
             with seeded(self.seed):
                 supernet = self.space.supernet()
-            path = self._path(supernet)
             module = cast(nn.Module, supernet)
-            load(module, read(path), str(path))
+            state, path = self._state(supernet)
+            load(module, state, str(path))
             place(module.eval(), pick(self.device))
             self._loaded = supernet
         return self._loaded
 
-    def _path(self, supernet: SuperNetwork) -> Path:
-        """The file of the weights, trained or fetched if need be."""
-        cache = folder(self.cache, "supernets")
+    def _state(self, supernet: SuperNetwork) -> tuple[State, Path]:
+        """The weights, trained or fetched if need be, and their file."""
+        cache = cache_folder("supernets", self.cache)
         if self.weights is None:
-            return Store(cache).obtain(self._description(), lambda c: self._train(supernet, c))
-        if self.weights != PUBLISHED:
-            return Path(self.weights).expanduser()
-        address = getattr(supernet, PUBLISHED, None)
-        if address is None:
-            raise NasplugError(
-                f"no weights are published for {type(supernet).__name__} with "
-                f"{dict(self.task.dims)}: a head of another size cannot take them; leave weights out to "
-                "train it here, choose a task with the published number of classes, or give weights=PATH"
+            kept = WeightCache(cache).obtain(
+                self._description(supernet), lambda checkpoint: self._train(supernet, checkpoint)
             )
-        return download(address, cache)
+            if kept.trained:
+                log.info("the super-network was trained on %s, kept in %s", kept.trained, kept.path)
+            return kept.state, kept.path
+        path = Path(self.weights).expanduser()
+        if self.weights == PUBLISHED:
+            address = getattr(supernet, PUBLISHED, None)
+            if address is None:
+                raise NasplugError(
+                    f"no weights are published for {type(supernet).__name__} with "
+                    f"{dict(self.task.dims)}: a head of another size cannot take them; leave weights "
+                    "out to train it here, choose a task with the published number of classes, or "
+                    "give weights=PATH"
+                )
+            path = download(address, cache)
+        return read(path), path
 
     def _train(self, supernet: SuperNetwork, checkpoint: Checkpoint) -> Any:
-        trainer = Trainer(
-            supernet, self.space, self.task, self.training, self.seed, pick(self.device)
-        )
         start = time.monotonic()
-        reached = trainer.train(checkpoint)
+        with threads(self._identity["training_threads"]):
+            trainer = Trainer(
+                supernet, self.space, self.task, self.training, self.seed, pick(self.device)
+            )
+            reached = trainer.train(checkpoint)
         remarks = {"reached": reached, "seconds": round(time.monotonic() - start, 1)}
         return cast(nn.Module, supernet).state_dict(), remarks
 
-    def _description(self) -> dict[str, Any]:
-        """All that determines the trained weights."""
+    def _description(self, supernet: SuperNetwork) -> dict[str, Any]:
+        """All that determines the trained weights; `supernet` is fresh."""
+        if not self._identity:
+            distilled = self.training.distillation_weight > 0
+            self._identity = {
+                "supernet": of_supernet(supernet, self.space, self.task, distilled),
+                "data": self.task.data_fingerprint(),
+                "training_threads": self.training_threads or torch.get_num_threads(),
+            }
         return {
             "space": describe(self.space),
             "task": describe(self.task),
             "training": describe(self.training),
             "seed": self.seed,
             "device": pick(self.device).type,
+            **self._identity,
             **versions(),
         }

@@ -15,8 +15,8 @@ from nasplug import Architecture, NasplugError, SearchSpace, SuperNetwork, Task,
 from nasplug.toolkit.devices import detach, move, place, precision
 from nasplug_training import epochs
 from nasplug_training.checkpoint import Checkpoint
-from nasplug_training.inheritance import calibration_inputs, inherit, measure
 from nasplug_training.schedule import Phase, Schedule
+from nasplug_training.subnetwork import calibration_inputs, inherit, measure
 from nasplug_training.subspace import Subspace
 
 log = logging.getLogger(__name__)
@@ -95,7 +95,7 @@ class Trainer:
 
     def _largest(self) -> nn.Module | None:
         """A teacher that stays as it is; none where the step's own largest teaches, or nobody."""
-        if self.schedule.largest or not self.schedule.soft:
+        if self.schedule.largest or not self.schedule.distillation_weight:
             return None
         with seeded(self.seed):
             return place(self.supernet.extract(self.all.largest), self.device).train()
@@ -129,26 +129,26 @@ class Trainer:
         inputs = self.task.inputs(batch)
         self.optimizer.zero_grad(set_to_none=True)
         with torch.no_grad(), precision(self.device):
-            soft = self.teacher(*inputs) if self.teacher else None
+            teacher_outputs = self.teacher(*inputs) if self.teacher else None
         total = torch.zeros((), device=self.device)
         for place_, arch in enumerate(nets):
             self.supernet.activate(arch)
             with precision(self.device):
                 outputs = self.model(*inputs)
-                loss = self._loss(outputs, batch, soft)
+                loss = self._loss(outputs, batch, teacher_outputs)
             loss.backward()
             total += loss.detach() / len(nets)
-            if place_ == 0 and self.schedule.largest and self.schedule.soft:
-                soft = detach(outputs)
-        self.schedule.descent.step(self.optimizer, self.model, rate)
+            if place_ == 0 and self.schedule.largest and self.schedule.distillation_weight:
+                teacher_outputs = detach(outputs)
+        self.schedule.optimization.step(self.optimizer, self.model, rate)
         return total
 
-    def _loss(self, outputs: Any, batch: Any, soft: Any) -> torch.Tensor:
-        if soft is None:
+    def _loss(self, outputs: Any, batch: Any, teacher_outputs: Any) -> torch.Tensor:
+        if teacher_outputs is None:
             return self.task.criterion(outputs, batch)
-        loss = self.schedule.soft * self.task.distillation(outputs, soft)
-        if self.schedule.labels:
-            loss = loss + self.schedule.labels * self.task.criterion(outputs, batch)
+        loss = self.schedule.distillation_weight * self.task.distillation(outputs, teacher_outputs)
+        if self.schedule.label_weight:
+            loss = loss + self.schedule.label_weight * self.task.criterion(outputs, batch)
         return loss
 
     def _state(self, epoch: int) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -26,14 +25,18 @@ from nasplug import (
     seeded,
 )
 from nasplug.contracts.types import Outcome
+from nasplug.toolkit.cache import cache_folder
 from nasplug.toolkit.devices import pick, place, threads
 from nasplug_training import epochs as lengths
 from nasplug_training.checkpoint import Checkpoint
-from nasplug_training.descent import Descent
-from nasplug_training.outcome import measured
-from nasplug_training.single import Diverged, Single
-from nasplug_training.store import Store, folder, versions
-from nasplug_training.weights import load, read
+from nasplug_training.failure_guard import guarded
+from nasplug_training.identity import of_network, sample_batch
+from nasplug_training.optimization import Optimization
+from nasplug_training.standalone_trainer import Diverged, StandaloneTrainer, resized
+from nasplug_training.weight_cache import WeightCache, versions
+from nasplug_training.weights import load
+
+log = logging.getLogger(__name__)
 
 
 @final
@@ -76,9 +79,10 @@ class TrainingEvaluator(Evaluator):
         """`share` of each epoch's batches are trained on. At `image_size` images are trained on and
         measured. A network whose main metric is worse than `stop_at` after `stop_after` epochs (0:
         never) is hopeless: it is trained no longer, and measured as it is. `optimizer` to `clip` are
-        those of `Descent`. `cache` is a folder, by default $XDG_CACHE_HOME/nasplug/networks, or the
-        same in ~/.cache; without `keep` it is left alone, and an export trains once more. `threads`
-        are the CPU threads of one training: fixed, since the last bits depend on their number.
+        those of `Optimization`. `cache` is a folder, by default that of
+        `nasplug.toolkit.cache.cache_folder("networks")`; without `keep` it is left alone, and an
+        export trains once more. `threads` are the CPU threads of one training: fixed, and part of
+        the key of what is kept, since the last bits of weights depend on their number.
         """
         self.space = space
         self.task = task
@@ -100,17 +104,23 @@ class TrainingEvaluator(Evaluator):
         self.keep = keep
         self.threads = threads
         _check(self)
-        self._descent = Descent(optimizer, lr, momentum, weight_decay, warmup, clip)
+        self._announced = False
+        self._optimization = Optimization(optimizer, lr, momentum, weight_decay, warmup, clip)
 
     @property
     def metrics(self) -> Mapping[str, Metric]:
         """The task's."""
         return self.task.metrics
 
+    def prepare(self) -> None:
+        """Look at the data once, for all processes that will train."""
+        if self.keep:
+            _ = self._data
+
     def evaluate(self, archs: Sequence[Architecture], names: Sequence[str]) -> list[Outcome]:
         """The task's quality of each, on the validation data; what an architecture raises fails it."""
         with threads(self.threads):
-            return [measured(partial(self._quality, tuple(arch), names)) for arch in archs]
+            return [guarded(partial(self._quality, tuple(arch), names)) for arch in archs]
 
     def network(self, arch: Architecture) -> nn.Module:
         """The trained network, as it was measured."""
@@ -119,13 +129,13 @@ class TrainingEvaluator(Evaluator):
         return network.to("cpu", memory_format=torch.contiguous_format)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without what is counted once a process."""
-        return {k: v for k, v in vars(self).items() if k != "_single"}
+        """Without what every process makes for itself."""
+        return {k: v for k, v in vars(self).items() if k not in ("_trainer", "_batch")}
 
     def _quality(self, arch: Architecture, names: Sequence[str]) -> dict[str, float]:
         network = self._trained(arch)
         with seeded(self.seed):
-            quality = self._single.quality(network)
+            quality = self._trainer.quality(network)
         for name in names:
             if not isfinite(quality[name]):
                 raise Diverged(f"{name} is {quality[name]}")
@@ -139,22 +149,29 @@ class TrainingEvaluator(Evaluator):
                 self._train(network, arch, None)
                 return network
             description = self._description(arch, network)
-        store = Store(folder(self.cache, "networks"), "network", logging.DEBUG)
-        path = store.obtain(description, lambda checkpoint: self._train(network, arch, checkpoint))
-        load(network, read(path), str(path))
-        return place(network, self._single.device)
+        folder = cache_folder("networks", self.cache)
+        kept = WeightCache(folder, "network", logging.DEBUG).obtain(
+            description, lambda checkpoint: self._train(network, arch, checkpoint)
+        )
+        if kept.trained and not self._announced:
+            log.info(
+                "a network was trained on %s, kept in %s; so may be others", kept.trained, folder
+            )
+            self._announced = True
+        load(network, kept.state, str(kept.path))
+        return place(network, self._trainer.device)
 
     def _train(self, network: nn.Module, arch: Architecture, checkpoint: Checkpoint | None) -> Any:
         start = time.monotonic()
-        reached = self._single.train(network, [self.seed, *arch], checkpoint)
+        reached = self._trainer.train(network, [self.seed, *arch], checkpoint)
         remarks = {"epochs": reached, "seconds": round(time.monotonic() - start, 1)}
         return network.state_dict(), remarks
 
     @cached_property
-    def _single(self) -> Single:
-        return Single(
+    def _trainer(self) -> StandaloneTrainer:
+        return StandaloneTrainer(
             self.task,
-            self._descent,
+            self._optimization,
             self.epochs,
             self.batch_size,
             lengths.steps(self.task, self.batch_size, self.seed),
@@ -166,13 +183,24 @@ class TrainingEvaluator(Evaluator):
             pick(self.device),
         )
 
+    @cached_property
+    def _data(self) -> str:
+        return self.task.data_fingerprint()
+
+    @cached_property
+    def _batch(self) -> Any:
+        return sample_batch(self.task)
+
     def _description(self, arch: Architecture, network: nn.Module) -> dict[str, Any]:
         """All that determines the trained weights."""
         knobs = {k: v for k, v in describe(self).items() if k not in ("cache", "keep", "device")}
+        with resized(network, self.image_size):
+            made = of_network(network, self.space, self.task, self._batch)
         return {
             **knobs,
             "architecture": list(arch),
-            "network": _fingerprint(network, self.space.example_inputs(2)),
+            "network": made,
+            "data": self._data,
             "device": pick(self.device).type,
             **versions(),
         }
@@ -200,17 +228,3 @@ LEAST = {
     "clip": 0,
     "threads": 1,
 }
-
-
-@torch.no_grad()
-def _fingerprint(network: nn.Module, inputs: tuple[torch.Tensor, ...]) -> str:
-    """What a fresh network is and does: a class that its author changed makes another network,
-    though it is described as before."""
-    outputs = network.eval()(*inputs)
-    network.train()
-    digest = hashlib.sha256()
-    for name, tensor in network.state_dict().items():
-        digest.update(name.encode() + tensor.contiguous().numpy().tobytes())
-    for tensor in outputs if isinstance(outputs, (tuple, list)) else (outputs,):
-        digest.update(tensor.contiguous().numpy().tobytes())
-    return digest.hexdigest()

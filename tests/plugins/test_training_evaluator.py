@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from nasplug_training.single import Single
+from nasplug_training.standalone_trainer import StandaloneTrainer
 from nasplug_training.training import TrainingEvaluator
 from torch import nn
 from torch.nn import functional
@@ -129,7 +129,7 @@ def test_a_network_is_trained_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     first = evaluator(tmp_path)
     arch = first.space.largest
     (outcome,) = first.evaluate([arch], NAMES)
-    monkeypatch.setattr(Single, "train", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(StandaloneTrainer, "train", lambda *_: pytest.fail("trained again"))
     again = pickle.loads(pickle.dumps(evaluator(tmp_path, device="cpu")))
     assert again.evaluate([arch], NAMES)[0].values == outcome.values
     again.network(arch)

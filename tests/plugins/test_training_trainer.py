@@ -18,7 +18,7 @@ from nasplug import NasplugError, seeded
 from nasplug.testing import ToySpace, ToyTask
 
 PROGRESSIVE = {
-    "largest": False, "smallest": False, "random": 2, "labels": 1.0, "epochs": 3,
+    "largest": False, "smallest": False, "random": 2, "label_weight": 1.0, "epochs": 3,
     "phases": [{"options": {"*": 1}}, {"options": {"width*": 1}}, {"sort_channels": True}],
 }  # fmt: skip
 
@@ -48,8 +48,8 @@ def none(folder: Path) -> Checkpoint:
             "largest": False,
             "smallest": False,
             "random": 1,
-            "labels": 1.0,
-            "soft": 0.0,
+            "label_weight": 1.0,
+            "distillation_weight": 0.0,
             "epochs": 60,
         },
         {**PROGRESSIVE, "epochs": 20},

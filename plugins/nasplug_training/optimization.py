@@ -1,4 +1,4 @@
-"""Descent: the optimiser of a training, and how its learning rate and its gradient are held."""
+"""Optimization: the optimiser of a training, its learning-rate schedule and its gradient clipping."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from nasplug import unknown
 
 @final
 @dataclass(frozen=True)
-class Descent:
-    """How weights are lowered down the slope of a loss, for super-networks and single ones alike.
+class Optimization:
+    """How weights are updated, for super-networks and stand-alone networks alike.
 
-    `lr` is the peak, reached after `warmup` epochs and then lowered to 0 along a cosine. `clip`
-    limits the norm of a step's gradient (0: no limit). `weight_decay` spares batch norms and biases.
+    The learning rate rises linearly to `lr` during `warmup` epochs, then falls to 0 along a cosine.
+    `clip` is the largest norm of a step's gradient (0: no limit). Batch norms and biases have no
+    `weight_decay`. With `optimizer="adamw"`, `momentum` is Adam's beta1.
     """
 
     optimizer: str
@@ -34,7 +35,7 @@ class Descent:
             raise unknown("optimizer", self.optimizer, OPTIMIZERS)
 
     def make_optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
-        """Over all parameters of `model`; vectors (batch norms, biases) do not decay."""
+        """Over all parameters of `model`; vectors (batch norms, biases) have no weight decay."""
         weights = [p for p in model.parameters() if p.ndim > 1]
         vectors = [p for p in model.parameters() if p.ndim <= 1]
         groups = [
@@ -46,7 +47,7 @@ class Descent:
         )
 
     def rate(self, peak: float, epoch: float, epochs: int) -> float:
-        """The learning rate at a point of a cycle, in epochs from its beginning."""
+        """The learning rate `epoch` epochs (fractions too) after the beginning of a cycle of `epochs`."""
         if epoch < self.warmup:
             return peak * epoch / self.warmup
         return peak / 2 * (1 + cos(pi * (epoch - self.warmup) / max(epochs - self.warmup, 1e-9)))

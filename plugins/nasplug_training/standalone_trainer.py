@@ -16,8 +16,8 @@ from torch.nn import functional
 from nasplug import NasplugError, Task, seeded
 from nasplug.toolkit.devices import move, place, precision
 from nasplug_training.checkpoint import Checkpoint
-from nasplug_training.descent import Descent
-from nasplug_training.inheritance import measure
+from nasplug_training.optimization import Optimization
+from nasplug_training.subnetwork import measure
 
 
 class Diverged(Exception):
@@ -25,7 +25,7 @@ class Diverged(Exception):
 
 
 @final
-class Single:
+class StandaloneTrainer:
     """A course of training, at full or reduced fidelity, the same for every network.
 
     Everybody sees the same batches, by `seed`; what a network itself draws (dropout) follows from a
@@ -35,7 +35,7 @@ class Single:
     def __init__(
         self,
         task: Task,
-        descent: Descent,
+        optimization: Optimization,
         epochs: int,
         batch_size: int,
         steps: int,
@@ -48,7 +48,7 @@ class Single:
     ) -> None:
         """`steps` is how many batches a whole epoch has; the rest is as in `TrainingEvaluator`."""
         self.task = task
-        self.descent = descent
+        self.optimization = optimization
         self.epochs = epochs
         self.batch_size = batch_size
         self.steps = ceil(share * steps)
@@ -63,7 +63,7 @@ class Single:
 
         It goes on from `checkpoint`, where something is saved. `Diverged` if the loss does.
         """
-        optimizer = self.descent.make_optimizer(place(network, self.device))
+        optimizer = self.optimization.make_optimizer(place(network, self.device))
         begin = self._restore(network, optimizer, checkpoint)
         with resized(network, self.image_size):
             for epoch in range(begin, self.epochs):
@@ -92,10 +92,10 @@ class Single:
             with precision(self.device):
                 loss = self.task.loss(network, move(batch, self.device))
             loss.backward()
-            rate = self.descent.rate(
-                self.descent.lr, epoch + (step + 0.5) / self.steps, self.epochs
+            rate = self.optimization.rate(
+                self.optimization.lr, epoch + (step + 0.5) / self.steps, self.epochs
             )
-            self.descent.step(optimizer, network, rate)
+            self.optimization.step(optimizer, network, rate)
             total += loss.detach()
         return float(total) / self.steps
 

@@ -1,4 +1,4 @@
-"""What came of measuring one network."""
+"""Turns what goes wrong with one network into a Failure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from nasplug import Failure, Measurement, NasplugError
 from nasplug.contracts.types import Outcome
 
 
-def measured(quality: Callable[[], Mapping[str, float]]) -> Outcome:
+def guarded(quality: Callable[[], Mapping[str, float]]) -> Outcome:
     """The values of `quality`, and the seconds it took; what it raises fails the architecture, but
     for a NasplugError: that is a mistake in the configuration."""
     start = time.perf_counter()
