@@ -41,7 +41,7 @@ def main() -> None:
                 supernet.network(best.arch)(*space.example_inputs(4)),
             )
         print("exported number", best.number, dict(best.outcome.values), "equal outputs:", same)
-        print("its quality, measured again:", task.quality(network))
+        print("its quality, measured again:", task.quality(network, task.metrics))
 
 
 if __name__ == "__main__":

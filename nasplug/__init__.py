@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from nasplug.contracts.errors import unknown as unknown
     from nasplug.contracts.evaluator import Evaluator as Evaluator
     from nasplug.contracts.executor import Executor as Executor
+    from nasplug.contracts.finalizer import Finalizer as Finalizer
+    from nasplug.contracts.inputs import Inputs as Inputs
+    from nasplug.contracts.inputs import call as call
     from nasplug.contracts.predictor import Predictor as Predictor
     from nasplug.contracts.proxy import Aggregator as Aggregator
     from nasplug.contracts.proxy import ZeroCostProxy as ZeroCostProxy
@@ -48,6 +51,8 @@ _HOME = {
     "contracts.errors": ("NasplugError", "at_least", "unknown"),
     "contracts.evaluator": ("Evaluator",),
     "contracts.executor": ("Executor",),
+    "contracts.finalizer": ("Finalizer",),
+    "contracts.inputs": ("Inputs", "call"),
     "contracts.predictor": ("Predictor",),
     "contracts.proxy": ("Aggregator", "ZeroCostProxy"),
     "contracts.space": ("SearchSpace",),

@@ -42,7 +42,7 @@ def measure(evaluator: Any, arch: Any) -> list[float]:
     calibration = [task.inputs(batch) for batch in task.calibration_batches(size)]
     validation: list[Any] = []
     hook = network.register_forward_pre_hook(lambda _, inputs: validation.append(inputs))
-    task.quality(network)
+    task.quality(network, task.metrics)
     hook.remove()
     works = (
         lambda: evaluator.evaluate([arch], ["top1"]),

@@ -55,7 +55,7 @@ def main(
     for arch in chosen:
         inherited = supernet.evaluate([arch], ["hr10"])[0].values["hr10"]
         with seeded(0):
-            alone = task.quality(train(space.build(arch), task, int(epochs)))["hr10"]
+            alone = task.quality(train(space.build(arch), task, int(epochs)), task.metrics)["hr10"]
         rows.append((inherited, alone))
         print(f"inherited {inherited:.4f}  alone {alone:.4f}  {space.config(arch)}", flush=True)
 

@@ -37,7 +37,7 @@ class Noise(Task):
         """Cross-entropy."""
         return functional.cross_entropy(outputs, batch[-1])
 
-    def quality(self, model):  # type: ignore[no-untyped-def]
+    def quality(self, model, metrics):  # type: ignore[no-untyped-def]
         """Nothing is trained here."""
         return {}
 

@@ -62,7 +62,7 @@ def load(path: str | Path) -> nn.Module:
     return network.eval()
 
 
-def _onnx(network: nn.Module, inputs: tuple[Any, ...], path: Path) -> None:
+def _onnx(network: nn.Module, inputs: Any, path: Path) -> None:
     """The graph for inputs of example shape, any batch size; equal to the network within 1e-4."""
     try:
         import onnxruntime

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 
 def fingerprint(*values: Any) -> str:
-    """SHA-256 (64 hexadecimal digits) of tensors and arrays by type, shape and content, of mappings
-    and sequences of them, and of anything else by its `repr`. The order of a mapping counts.
+    """SHA-256 (64 hexadecimal digits) of tensors and arrays by type, shape and content, of mappings,
+    sequences and dataclasses of them, and of anything else by its `repr`. The order of a mapping counts.
 
     >>> fingerprint({"w": torch.zeros(2, 3)}, [1, "two"])
     """
@@ -29,6 +30,8 @@ def _add(digest: Any, value: Any) -> None:
         digest.update(f"sequence {len(value)};".encode())
         for part in value:
             _add(digest, part)
+    elif is_dataclass(value) and not isinstance(value, type):
+        _add(digest, {field.name: getattr(value, field.name) for field in fields(value)})
     elif hasattr(value, "dtype") and hasattr(value, "shape"):
         digest.update(f"{value.dtype} {tuple(value.shape)};".encode())
         digest.update(_content(value))

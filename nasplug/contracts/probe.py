@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
+
+from nasplug.contracts.inputs import Inputs
 
 if TYPE_CHECKING:
     import torch
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 class Examples:
     """Inputs of a network, and the batch of the task that they are from, if any."""
 
-    inputs: tuple[Any, ...]
+    inputs: Inputs
     batch: Batch = ()
 
 
@@ -42,8 +44,8 @@ class Probe(Protocol):
     task: Task | None
 
     @property
-    def inputs(self) -> tuple[Any, ...]:
-        """Positional arguments of the network, on its device."""
+    def inputs(self) -> Inputs:
+        """What the network is called with, on its device."""
 
     @property
     def classes(self) -> torch.Tensor:

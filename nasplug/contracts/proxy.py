@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
+from nasplug.contracts.inputs import Inputs
 from nasplug.contracts.probe import Probe
 from nasplug.contracts.types import Archs, Failure, FloatArray
 
@@ -108,7 +109,7 @@ class ProxyScorer(Protocol):
         self,
         proxies: Mapping[str, ZeroCostProxy],
         network: nn.Module,
-        example_inputs: Callable[[int], tuple[Any, ...]],
+        example_inputs: Callable[[int], Inputs],
         task: Task | None,
         batch_size: int,
         seed: int,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from itertools import product
 from math import prod
@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nasplug.contracts.errors import NasplugError, unknown
+from nasplug.contracts.finalizer import Finalizer
+from nasplug.contracts.inputs import Inputs
 from nasplug.contracts.types import Architecture, Archs, BoolArray, FloatArray, IntArray, Variable
 
 if TYPE_CHECKING:
-    import torch
     from torch import nn
 
     from nasplug.contracts.supernet import SuperNetwork
@@ -41,6 +42,9 @@ class SearchSpace(ABC):
     in a file and built again.
     """
 
+    finalizers: Sequence[Finalizer] = ()
+    """What every extracted network of the space needs beside its batch-norm statistics."""
+
     @property
     @abstractmethod
     def variables(self) -> tuple[Variable, ...]:
@@ -51,8 +55,9 @@ class SearchSpace(ABC):
         """A stand-alone network of `arch` with fresh weights, in training mode, on the CPU."""
 
     @abstractmethod
-    def example_inputs(self, batch_size: int) -> tuple[torch.Tensor, ...]:
-        """Positional inputs that every network of the space accepts, first axis `batch_size`."""
+    def example_inputs(self, batch_size: int) -> Inputs:
+        """Inputs that every network of the space accepts, positional or by keywords; the first axis of
+        every tensor is `batch_size`."""
 
     def costs(self, archs: Archs) -> dict[str, FloatArray]:
         """Costs known in closed form, exact: metric name to shape (n,); `params` and `macs` if any."""

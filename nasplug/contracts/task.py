@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from nasplug.contracts.fingerprint import fingerprint
+from nasplug.contracts.inputs import Inputs, call
 from nasplug.contracts.types import Metric
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-Batch = tuple[Any, ...]
-"""Tensors on the CPU (or tuples of them): inputs first, the target last."""
+Batch = Any
+"""Tensors on the CPU, nested as the task likes. By default a tuple: inputs first, the target last."""
 HASHED_BATCHES, HASHED_SAMPLES = 8, 128
 """How many batches of how many samples the default fingerprint of a task's data takes in."""
 
@@ -44,17 +45,34 @@ class Task(ABC):
         """The training loss, a scalar, of a network's outputs for `batch`."""
 
     @abstractmethod
-    def quality(self, model: nn.Module) -> dict[str, float]:
-        """Every metric of `metrics`, on the validation data, with `model` as it stands (its mode,
-        its device); no gradient is recorded."""
+    def quality(self, model: nn.Module, metrics: Collection[str]) -> dict[str, float]:
+        """Those of `metrics`, names of `self.metrics`, on the validation data, with `model` as it stands
+        (its mode, its device); no gradient is recorded. What is not asked need not be computed: a
+        task whose loss is cheap and whose decoding is not decodes only when asked to."""
 
     def calibration_batches(self, batch_size: int) -> Iterator[Batch]:
         """The training batches, always the same, on which batch-norm statistics are estimated."""
         return self.train_batches(batch_size, seed=0)
 
-    def inputs(self, batch: Batch) -> tuple[Any, ...]:
-        """The positional arguments of the network for `batch`; by default all but the target."""
-        return batch[:-1]
+    def inputs(self, batch: Batch) -> Inputs:
+        """What the network is called with for `batch`, positional or by keywords; by default all but
+        the target, positional."""
+        inputs: Inputs = batch[:-1]
+        return inputs
+
+    def forward(self, model: nn.Module, batch: Batch) -> Any:
+        """The outputs of `model` for `batch`, in whatever structure the model gives them."""
+        return call(model, self.inputs(batch))
+
+    def steps_per_epoch(self, batch_size: int, seed: int) -> int:
+        """Training batches in an epoch; by default they are counted, which takes a pass over the data."""
+        return sum(1 for _ in self.train_batches(batch_size, seed, 0))
+
+    def deployment_info(self) -> Mapping[str, Any]:
+        """What an exported network needs to be used, as JSON: `labels`, the names of the classes in the
+        order of the outputs, and `preprocessing`, how an input is made ready (for images with the
+        keys of Hugging Face's preprocessor_config.json)."""
+        return {}
 
     def data_fingerprint(self) -> str:
         """A short text that changes where the data do, whatever the path or the arguments say.
@@ -72,10 +90,11 @@ class Task(ABC):
 
     def loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
         """The training loss of `model` on `batch`, a scalar."""
-        return self.criterion(model(*self.inputs(batch)), batch)
+        return self.criterion(self.forward(model, batch), batch)
 
     def distillation(self, outputs: Any, teacher: Any) -> torch.Tensor:
-        """The loss of `outputs` against a teacher's: cross-entropy of soft targets, last axis classes."""
+        """The loss of `outputs` against a teacher's: cross-entropy of soft targets, last axis classes.
+        Override it where the outputs are no single tensor."""
         from torch.nn import functional
 
         return functional.cross_entropy(outputs.flatten(0, -2), teacher.flatten(0, -2).softmax(-1))

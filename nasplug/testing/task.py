@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import pickle
 from itertools import islice
@@ -35,7 +36,7 @@ class TaskContract:
 
     def test_metrics_are_what_quality_gives(self, task: Task, model: nn.Module) -> None:
         with seeded(0):
-            quality = task.quality(model.eval())
+            quality = task.quality(model.eval(), task.metrics)
         assert list(quality) == list(task.metrics)
         assert all(math.isfinite(v) for v in quality.values())
 
@@ -43,7 +44,7 @@ class TaskContract:
         import torch
 
         before = {k: v.clone() for k, v in model.eval().state_dict().items()}
-        assert task.quality(model) == task.quality(model)
+        assert task.quality(model, task.metrics) == task.quality(model, task.metrics)
         assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
         assert not model.training and all(p.grad is None for p in model.parameters())
 
@@ -60,6 +61,20 @@ class TaskContract:
         assert one and len(one) == len(other)
         assert all(self.same(a, b) for a, b in zip(one, other, strict=True))
 
+    def test_steps_per_epoch_are_those_of_an_epoch(self, task: Task) -> None:
+        for batch_size in (16, 64):
+            counted = sum(1 for _ in task.train_batches(batch_size, seed=0))
+            assert task.steps_per_epoch(batch_size, seed=0) == counted
+
+    def test_measures_what_is_asked(self, task: Task, model: nn.Module) -> None:
+        every = task.quality(model.eval(), task.metrics)
+        for name in task.metrics:
+            assert task.quality(model.eval(), [name])[name] == every[name]
+
+    def test_what_an_exported_network_needs_is_json(self, task: Task) -> None:
+        info = task.deployment_info()
+        assert json.loads(json.dumps(info)) == info
+
     def test_loss_is_a_finite_scalar_with_gradients(self, task: Task, model: nn.Module) -> None:
         batch = next(iter(task.train_batches(16, seed=0)))
         loss = task.loss(model.train(), batch)
@@ -72,7 +87,7 @@ class TaskContract:
 
         batch = next(iter(task.train_batches(16, seed=0)))
         with torch.no_grad():
-            outputs = model.eval()(*task.inputs(batch))
+            outputs = task.forward(model.eval(), batch)
             other = outputs + torch.linspace(-2, 2, outputs.numel()).view_as(outputs)
             assert task.distillation(outputs, outputs) < task.distillation(other, outputs)
 

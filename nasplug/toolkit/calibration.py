@@ -13,12 +13,14 @@ from typing import Any, final
 import torch
 from torch import nn
 
+from nasplug.contracts.inputs import Inputs, call
+
 KINDS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 @torch.no_grad()
-def calibrate(model: nn.Module, batches: Iterable[tuple[Any, ...]]) -> None:
-    """Set the running statistics of every batch norm of `model` from `batches` of positional inputs.
+def calibrate(model: nn.Module, batches: Iterable[Inputs]) -> None:
+    """Set the running statistics of every batch norm of `model` from `batches` of inputs.
 
     Each statistic becomes the average over batches, weighted by their samples, of the batch's mean
     and biased variance; while they are gathered, every batch is normalised by its own statistics.
@@ -34,7 +36,7 @@ def calibrate(model: nn.Module, batches: Iterable[tuple[Any, ...]]) -> None:
             average.norm.__dict__["forward"] = average.forward  # hides the class's own
             stack.callback(average.norm.__dict__.pop, "forward")
         for inputs in batches:
-            model(*inputs)
+            call(model, inputs)
     for average in averages:
         average.write()
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from nasplug.contracts.inputs import Inputs, call
 
 if TYPE_CHECKING:
     from torch import nn
@@ -16,7 +18,7 @@ def parameters(model: nn.Module) -> int:
     return sum(p.numel() for p in model.parameters())
 
 
-def multiply_adds(model: nn.Module, inputs: tuple[Any, ...]) -> int:
+def multiply_adds(model: nn.Module, inputs: Inputs) -> int:
     """Multiply-adds of one forward pass on `inputs`, in evaluation mode: those of convolutions,
     linear layers, recurrent layers and matrix products (attention's two among them).
 
@@ -30,7 +32,7 @@ def multiply_adds(model: nn.Module, inputs: tuple[Any, ...]) -> int:
     model.eval()
     try:
         with torch.no_grad(), _unfused(model), FlopCounterMode(display=False) as counter:
-            model(*inputs)
+            call(model, inputs)
     finally:
         for module, training in modes:
             module.training = training

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar
 
 import torch
 from torch import nn
+from torch.utils._pytree import tree_map_only
 
 from nasplug.contracts.errors import NasplugError
 
@@ -45,18 +47,21 @@ def channels_last(model: Module) -> Module:
     return model
 
 
+def to_cpu(model: Module) -> Module:
+    """`model` on the CPU in torch's usual memory layout, as it is exported; changed in place."""
+    for tensor in (*model.parameters(), *model.buffers()):
+        tensor.data = tensor.data.to("cpu", memory_format=torch.contiguous_format)
+    return model
+
+
 def precision(device: torch.device) -> AbstractContextManager[Any]:
     """Within it CUDA works in bfloat16 where that is safe; the CPU keeps full precision."""
     return torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()
 
 
 def move(batch: Any, device: torch.device) -> Any:
-    """A tensor, or tuples of them, on `device`."""
-    if isinstance(batch, torch.Tensor):
-        return batch.to(device, non_blocking=True)
-    if isinstance(batch, (tuple, list)):
-        return tuple(move(part, device) for part in batch)
-    return batch
+    """`batch`, a tensor or containers of them, on `device`."""
+    return tree_map_only(torch.Tensor, lambda x: x.to(device, non_blocking=True), batch)
 
 
 @contextmanager
@@ -71,9 +76,9 @@ def threads(number: int) -> Iterator[None]:
 
 
 def detach(outputs: Any) -> Any:
-    """A tensor, or tuples of them, as constants."""
-    if isinstance(outputs, torch.Tensor):
-        return outputs.detach()
-    if isinstance(outputs, (tuple, list)):
-        return tuple(detach(part) for part in outputs)
-    return outputs
+    """`outputs`, a tensor, or containers or a dataclass of them, as constants."""
+    if is_dataclass(outputs) and not isinstance(outputs, type | Mapping):
+        return replace(
+            outputs, **{f.name: detach(getattr(outputs, f.name)) for f in fields(outputs)}
+        )
+    return tree_map_only(torch.Tensor, torch.Tensor.detach, outputs)

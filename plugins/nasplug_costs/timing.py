@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import nn
 from torch.utils.benchmark import Timer
 
+from nasplug.contracts.inputs import Inputs, call
+from nasplug.toolkit.devices import move
+
 
 def latency(
     model: nn.Module,
-    inputs: tuple[Any, ...],
+    inputs: Inputs,
     device: torch.device,
     threads: int,
     warm_up: int,
@@ -23,8 +24,8 @@ def latency(
     ends when the device has done the work, not when it is queued.
     """
     model.to(device).eval()
-    inputs = tuple(x.to(device) for x in inputs)
-    timer = Timer("run(*inputs)", globals={"run": model, "inputs": inputs}, num_threads=threads)
+    names = {"call": call, "model": model, "inputs": move(inputs, device)}
+    timer = Timer("call(model, inputs)", globals=names, num_threads=threads)
     with torch.inference_mode():
         timer.timeit(warm_up) if warm_up else None
         measured = timer.blocked_autorange(min_run_time=seconds)

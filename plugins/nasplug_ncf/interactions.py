@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
 from typing import Any, Literal
 
@@ -107,6 +107,10 @@ class Interactions(Task):
             items = np.concatenate([liked, self._sampler.draw(users[len(user) :], rng)])
             yield torch.from_numpy(users), torch.from_numpy(items), torch.from_numpy(labels)
 
+    def steps_per_epoch(self, batch_size: int, seed: int) -> int:
+        """Batches that hold every interaction once."""
+        return -(-len(self.feedback.train) // max(1, batch_size // (1 + self.negatives)))
+
     def criterion(self, outputs: Any, batch: Batch) -> torch.Tensor:
         """Binary cross-entropy of the logits, shape (b,)."""
         return functional.binary_cross_entropy_with_logits(outputs, batch[-1])
@@ -115,7 +119,7 @@ class Interactions(Task):
         """Binary cross-entropy against the teacher's probabilities."""
         return functional.binary_cross_entropy_with_logits(outputs, teacher.sigmoid())
 
-    def quality(self, model: nn.Module) -> dict[str, float]:
+    def quality(self, model: nn.Module, metrics: Collection[str]) -> dict[str, float]:
         """HR@10 and NDCG@10 over all held-out interactions."""
         found = self._full_ranks(model) if self.candidates == "full" else self._sampled_ranks(model)
         return {"hr10": hit_rate(found, 10), "ndcg10": ndcg(found, 10)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterator
 from functools import cached_property
 from math import cos, isfinite, pi
@@ -96,9 +95,8 @@ class SharedWeights:
 
     @cached_property
     def _steps(self) -> int:
-        """Batches in an epoch; one pass over the data where the iterator gives no hint."""
-        batches = self._epoch(0)
-        return operator.length_hint(batches) or sum(1 for _ in batches)
+        """Batches in an epoch."""
+        return self.task.steps_per_epoch(self.training.batch_size, self.seed)
 
     def loss(self, batch: Any) -> torch.Tensor:
         """The task's, of the super-network as it stands."""

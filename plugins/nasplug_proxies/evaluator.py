@@ -26,6 +26,7 @@ from nasplug import (
     progress,
     unknown,
 )
+from nasplug.contracts.inputs import Inputs
 from nasplug.contracts.proxy import Aggregator
 from nasplug.contracts.types import Architecture, Archs, FloatArray, Outcome
 from nasplug_proxies.scoring.score_cache import ScoreCache, default_folder, what_is
@@ -134,7 +135,7 @@ class Proxies(Evaluator):
         self,
         proxies: Mapping[str, ZeroCostProxy],
         network: nn.Module,
-        example_inputs: Callable[[int], tuple[Any, ...]],
+        example_inputs: Callable[[int], Inputs],
         task: Task | None,
         batch_size: int,
         seed: int,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
 from math import radians
 from typing import Any, final
@@ -66,6 +66,22 @@ class Digits(Task):
         whole = len(labels) // batch_size * batch_size
         return _batches(images[order[:whole]], labels[order[:whole]], batch_size)
 
+    def steps_per_epoch(self, batch_size: int, seed: int) -> int:
+        """Full batches of the 1,442 training images."""
+        images = len(self._training[1])
+        return images // min(batch_size, images)
+
+    def deployment_info(self) -> Mapping[str, Any]:
+        """The ten digits, and how a picture of one is made ready."""
+        size = {"height": self.image_size, "width": self.image_size}
+        return {
+            "labels": [str(digit) for digit in range(10)],
+            "preprocessing": {
+                "do_resize": True, "size": size, "do_rescale": True, "rescale_factor": 1 / 255,
+                "do_normalize": True, "image_mean": [MEAN], "image_std": [STD], "num_channels": 1,
+            },
+        }  # fmt: skip
+
     def calibration_batches(self, batch_size: int) -> Iterator[Batch]:
         """The first `calibration_images` training images (their order is random, once for all)."""
         images, labels = (part[: self.calibration_images] for part in self._training)
@@ -75,7 +91,7 @@ class Digits(Task):
         """Cross-entropy with label smoothing."""
         return functional.cross_entropy(outputs, batch[-1], label_smoothing=self.label_smoothing)
 
-    def quality(self, model: nn.Module) -> dict[str, float]:
+    def quality(self, model: nn.Module, metrics: Collection[str]) -> dict[str, float]:
         """On the 355 validation images."""
         return quality(model, self._validation)
 

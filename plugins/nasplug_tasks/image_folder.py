@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
+from math import ceil
 from pathlib import Path
 from typing import Any, final
 
@@ -15,7 +16,15 @@ from torch.nn import functional
 
 from nasplug import NasplugError, Task
 from nasplug_tasks.classification import METRICS, quality
-from nasplug_tasks.images import Augmentation, CentreCrop, ImageBatches, Images, Sample, Transform
+from nasplug_tasks.images import (
+    CROP,
+    Augmentation,
+    CentreCrop,
+    ImageBatches,
+    Images,
+    Sample,
+    Transform,
+)
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 CALIBRATION_SEED = 0
@@ -94,6 +103,24 @@ class ImageFolder(Task):
         whole = len(samples) // batch_size * batch_size
         return self._load(samples, order[:whole], self._augmentation, batch_size, (seed, epoch))
 
+    def steps_per_epoch(self, batch_size: int, seed: int) -> int:
+        """Full batches of training images."""
+        images = len(self._samples[self.train])
+        return images // min(batch_size, images)
+
+    def deployment_info(self) -> Mapping[str, Any]:
+        """The class folders in order, and the resize, crop and normalisation of validation images."""
+        size, crop = ceil(self.image_size / CROP), self.image_size
+        return {
+            "labels": self.classes,
+            "preprocessing": {
+                "do_convert_rgb": True, "do_resize": True, "size": {"shortest_edge": size},
+                "do_center_crop": True, "crop_size": {"height": crop, "width": crop},
+                "do_rescale": True, "rescale_factor": 1 / 255,
+                "do_normalize": True, "image_mean": list(self.mean), "image_std": list(self.std),
+            },
+        }  # fmt: skip
+
     def calibration_batches(self, batch_size: int) -> Iterator[Batch]:
         """`calibration_images` random training images, augmented, always the same."""
         samples = self._samples[self.train]
@@ -105,7 +132,7 @@ class ImageFolder(Task):
         """Cross-entropy with label smoothing."""
         return functional.cross_entropy(outputs, batch[-1], label_smoothing=self.label_smoothing)
 
-    def quality(self, model: nn.Module) -> dict[str, float]:
+    def quality(self, model: nn.Module, metrics: Collection[str]) -> dict[str, float]:
         """On all validation images."""
         samples = self._samples[self.validation]
         crop = CentreCrop(self.image_size, self.mean, self.std)

@@ -70,7 +70,7 @@ class CentreCrop:
 
     def __call__(self, image: Image.Image, rng: np.random.Generator) -> torch.Tensor:
         """Shape (3, size, size), normalised; nothing is random."""
-        short = ceil(self.size / 0.875)
+        short = ceil(self.size / CROP)
         scale = short / min(image.size)
         width, height = (max(short, int(side * scale)) for side in image.size)
         image = image.resize((width, height), Image.Resampling.BILINEAR)
@@ -82,6 +82,10 @@ class CentreCrop:
 def _tensor(image: Image.Image, mean: Sequence[float], std: Sequence[float]) -> torch.Tensor:
     pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
     return (pixels - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
+
+
+CROP = 0.875
+"""Of the shorter side of a resized validation image, the part that the crop keeps."""
 
 
 @final
@@ -126,17 +130,12 @@ class ImageBatches(Iterator[tuple[torch.Tensor, torch.Tensor]]):
             generator=torch.Generator(),  # else starting workers draws from torch's global one
         )
         self._batches = iter(loader)
-        self._left = len(loader)
 
     def __next__(self) -> tuple[torch.Tensor, torch.Tensor]:
         batch = next(self._batches)
-        self._left -= 1
         if isinstance(batch, NasplugError):
             raise batch
         return batch
-
-    def __length_hint__(self) -> int:
-        return self._left
 
 
 def _collate(samples: list[Any]) -> Any:

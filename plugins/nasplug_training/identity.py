@@ -14,9 +14,11 @@ from typing import Any, cast
 import numpy as np
 import torch
 from torch import nn
+from torch.utils._pytree import tree_map_only
 
 from nasplug import NasplugError, SearchSpace, SuperNetwork, Task, seeded
 from nasplug.contracts.fingerprint import fingerprint
+from nasplug.contracts.inputs import call
 from nasplug.toolkit.devices import detach, threads
 from nasplug_training.subspace import Subspace
 
@@ -75,20 +77,21 @@ def _made(network: nn.Module) -> Any:
 def _outputs(network: nn.Module, space: SearchSpace) -> Any:
     """For the example inputs; noise stands in for real numbers, which some spaces give as zeros."""
     generator = torch.Generator().manual_seed(0)
-    inputs = [
-        torch.randn(x.shape, generator=generator, dtype=x.dtype)
-        if isinstance(x, torch.Tensor) and x.is_floating_point()
-        else x
-        for x in space.example_inputs(EXAMPLES)
-    ]
-    return network.eval()(*inputs)
+
+    def noise(x: torch.Tensor) -> torch.Tensor:
+        if not x.is_floating_point():
+            return x
+        return torch.randn(x.shape, generator=generator, dtype=x.dtype)
+
+    inputs = tree_map_only(torch.Tensor, noise, space.example_inputs(EXAMPLES))
+    return call(network.eval(), inputs)
 
 
 @torch.no_grad()
 def _learning(network: nn.Module, task: Task, batch: Any, distilled: bool = False) -> Any:
     """Outputs and losses in training mode, where what is random (dropout) is always the same."""
     with seeded(0):
-        outputs = network.train()(*task.inputs(batch))
+        outputs = task.forward(network.train(), batch)
     with seeded(0):
         loss = task.loss(network, batch)
     return outputs, loss, task.distillation(outputs, detach(outputs)) if distilled else None

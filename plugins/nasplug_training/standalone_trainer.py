@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from math import ceil, isfinite
@@ -78,10 +78,10 @@ class StandaloneTrainer:
                     checkpoint.save({"epoch": epoch + 1, **state})
         return self.epochs
 
-    def quality(self, network: nn.Module) -> dict[str, float]:
-        """The task's, of a network on the device, at the size of images that it was trained on."""
+    def quality(self, network: nn.Module, metrics: Collection[str]) -> dict[str, float]:
+        """Those metrics of the task of a network on the device, at the image size of its training."""
         with resized(network, self.image_size):
-            return measure(network.eval(), self.task, self.device)
+            return measure(network.eval(), self.task, self.device, metrics)
 
     def _epoch(self, network: nn.Module, optimizer: torch.optim.Optimizer, epoch: int) -> float:
         """The mean loss of an epoch."""
@@ -101,7 +101,7 @@ class StandaloneTrainer:
 
     def _hopeless(self, network: nn.Module) -> bool:
         name, metric = next(iter(self.task.metrics.items()))
-        value = self.quality(network)[name]
+        value = self.quality(network, [name])[name]
         return value < self.stop_at if metric.direction == "maximize" else value > self.stop_at
 
     def _restore(

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Sequence
 
 import torch
 from torch import nn
 
 from nasplug import Architecture, SuperNetwork, Task
+from nasplug.contracts.finalizer import Finalizer
+from nasplug.contracts.inputs import Inputs
 from nasplug.toolkit.calibration import calibrate
 from nasplug.toolkit.devices import channels_last, move, precision
 
 
-def calibration_inputs(task: Task, batch_size: int, device: torch.device) -> list[tuple[Any, ...]]:
+def calibration_inputs(task: Task, batch_size: int, device: torch.device) -> list[Inputs]:
     """The inputs on which statistics are estimated, kept on `device`."""
     return [move(task.inputs(batch), device) for batch in task.calibration_batches(batch_size)]
 
@@ -21,20 +22,26 @@ def calibration_inputs(task: Task, batch_size: int, device: torch.device) -> lis
 def inherit(
     supernet: SuperNetwork,
     arch: Architecture,
-    inputs: Sequence[tuple[Any, ...]],
+    inputs: Sequence[Inputs],
     device: torch.device,
+    finalizers: Iterable[Finalizer] = (),
 ) -> nn.Module:
-    """The stand-alone network of `arch`, calibrated on `inputs`, in evaluation mode.
+    """The stand-alone network of `arch`, its batch norms calibrated on `inputs` and then finished by
+    each of `finalizers`, in evaluation mode.
 
     The super-network and the inputs are on `device`, and so is the network.
     """
     network = channels_last(supernet.extract(arch))
     with precision(device):
         calibrate(network, inputs)
+        for step in finalizers:
+            network = step.finalize(network, inputs).eval()
     return network
 
 
-def measure(network: nn.Module, task: Task, device: torch.device) -> dict[str, float]:
-    """The task's quality of a network on `device`."""
+def measure(
+    network: nn.Module, task: Task, device: torch.device, metrics: Collection[str]
+) -> dict[str, float]:
+    """Those metrics of the task of a network on `device`."""
     with precision(device):
-        return task.quality(network)
+        return task.quality(network, metrics)

@@ -24,9 +24,11 @@ from nasplug import (
     describe,
     seeded,
 )
+from nasplug.contracts.finalizer import Finalizer
+from nasplug.contracts.inputs import Inputs
 from nasplug.contracts.types import Outcome
 from nasplug.toolkit.cache import cache_folder
-from nasplug.toolkit.devices import pick, place, threads
+from nasplug.toolkit.devices import pick, place, threads, to_cpu
 from nasplug_training.checkpoint import Checkpoint
 from nasplug_training.failure_guard import guarded
 from nasplug_training.identity import of_supernet
@@ -61,6 +63,7 @@ class SuperNetEvaluator(Evaluator):
         calibration_batch: int = 128,
         threads: int = 1,
         training_threads: int | None = None,
+        finalizers: Sequence[Finalizer] = (),
     ) -> None:
         """`cache` is a folder; by default that of `nasplug.toolkit.cache.cache_folder("supernets")`.
 
@@ -68,6 +71,8 @@ class SuperNetEvaluator(Evaluator):
         (None: as many as torch finds, which is fastest). Sums, and so the last bits of weights,
         depend on their number, and no setting of torch changes that: it is part of the key of
         trained weights. Whoever wants the same weights on machines of other sizes sets it.
+
+        `finalizers` finish each extracted network, after the space's own.
         """
         self.space = space
         self.task = task
@@ -79,6 +84,7 @@ class SuperNetEvaluator(Evaluator):
         self.calibration_batch = calibration_batch
         self.threads = threads
         self.training_threads = training_threads
+        self.finalizers = list(finalizers)
         if training_threads is not None:
             at_least("training_threads of evaluator=supernet", training_threads, 1)
         if threads < 1 or calibration_batch < 1:
@@ -87,7 +93,7 @@ class SuperNetEvaluator(Evaluator):
                 f"{threads} and {calibration_batch}"
             )
         self._loaded: SuperNetwork | None = None
-        self._inputs: list[tuple[Any, ...]] = []
+        self._inputs: list[Inputs] = []
         self._identity: dict[str, Any] = {}
 
     @property
@@ -109,14 +115,14 @@ class SuperNetEvaluator(Evaluator):
         """The sub-network as it was measured."""
         self.prepare()
         with threads(self.threads):
-            return self._inherit(arch).to("cpu", memory_format=torch.contiguous_format)
+            return to_cpu(self._inherit(arch))
 
     def __getstate__(self) -> dict[str, Any]:
         """Without weights and data: another process loads them itself, by the key that is known."""
         return {**self.__dict__, "_loaded": None, "_inputs": []}
 
     def _quality(self, arch: Architecture, names: Sequence[str]) -> dict[str, float]:
-        quality = measure(self._inherit(arch), self.task, pick(self.device))
+        quality = measure(self._inherit(arch), self.task, pick(self.device), names)
         return {name: quality[name] for name in names}
 
     def _inherit(self, arch: Architecture) -> nn.Module:
@@ -124,7 +130,8 @@ class SuperNetEvaluator(Evaluator):
         if not self._inputs:
             self._inputs = calibration_inputs(self.task, self.calibration_batch, device)
         with seeded(self.seed):
-            return inherit(supernet, arch, self._inputs, device)
+            finalizers = (*self.space.finalizers, *self.finalizers)
+            return inherit(supernet, arch, self._inputs, device, finalizers)
 
     def _supernet(self) -> SuperNetwork:
         if self._loaded is None:

@@ -81,7 +81,9 @@ class Trainer:
         with seeded(self.seed):
             for name in ("smallest", "middle", "largest"):
                 network = inherit(self.supernet, getattr(self.all, name), inputs, self.device)
-                reached[name] = measure(network, self.task, self.device)
+                reached[name] = measure(
+                    network, self.task, self.device, [next(iter(self.task.metrics))]
+                )
         return reached
 
     def _enter(self, phase: Phase) -> None:
@@ -126,15 +128,14 @@ class Trainer:
 
     def _step(self, nets: list[Architecture], batch: Any, rate: float) -> torch.Tensor:
         """One step of the optimiser on the summed gradients of `nets`; their mean loss."""
-        inputs = self.task.inputs(batch)
         self.optimizer.zero_grad(set_to_none=True)
         with torch.no_grad(), precision(self.device):
-            teacher_outputs = self.teacher(*inputs) if self.teacher else None
+            teacher_outputs = self.task.forward(self.teacher, batch) if self.teacher else None
         total = torch.zeros((), device=self.device)
         for place_, arch in enumerate(nets):
             self.supernet.activate(arch)
             with precision(self.device):
-                outputs = self.model(*inputs)
+                outputs = self.task.forward(self.model, batch)
                 loss = self._loss(outputs, batch, teacher_outputs)
             loss.backward()
             total += loss.detach() / len(nets)

@@ -10,7 +10,6 @@ from math import isfinite
 from typing import Any, final
 
 import numpy as np
-import torch
 from torch import nn
 
 from nasplug import (
@@ -26,7 +25,7 @@ from nasplug import (
 )
 from nasplug.contracts.types import Outcome
 from nasplug.toolkit.cache import cache_folder
-from nasplug.toolkit.devices import pick, place, threads
+from nasplug.toolkit.devices import pick, place, threads, to_cpu
 from nasplug_training import epochs as lengths
 from nasplug_training.checkpoint import Checkpoint
 from nasplug_training.failure_guard import guarded
@@ -126,7 +125,7 @@ class TrainingEvaluator(Evaluator):
         """The trained network, as it was measured."""
         with threads(self.threads):
             network = self._trained(tuple(arch)).eval()
-        return network.to("cpu", memory_format=torch.contiguous_format)
+        return to_cpu(network)
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what every process makes for itself."""
@@ -135,7 +134,7 @@ class TrainingEvaluator(Evaluator):
     def _quality(self, arch: Architecture, names: Sequence[str]) -> dict[str, float]:
         network = self._trained(arch)
         with seeded(self.seed):
-            quality = self._trainer.quality(network)
+            quality = self._trainer.quality(network, names)
         for name in names:
             if not isfinite(quality[name]):
                 raise Diverged(f"{name} is {quality[name]}")

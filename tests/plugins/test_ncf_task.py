@@ -66,7 +66,7 @@ def test_sampled_ranking_equals_a_slow_computation(levels):
         for (u, i), row in zip(data.test.tolist(), task._candidates.tolist(), strict=True)
     ]
     assert all(len(set(c)) == 50 for _, _, c in cases)
-    assert task.quality(table) == pytest.approx(
+    assert task.quality(table, task.metrics) == pytest.approx(
         slow_quality(table.scores.tolist(), cases), rel=1e-12
     )
 
@@ -81,7 +81,7 @@ def test_full_ranking_equals_a_slow_computation(levels):
         (u, i, [c for c in range(120) if c != i and (u, c) not in trained])
         for u, i in data.test.tolist()
     ]
-    assert task.quality(table) == pytest.approx(
+    assert task.quality(table, task.metrics) == pytest.approx(
         slow_quality(table.scores.tolist(), cases), rel=1e-12
     )
 
@@ -101,13 +101,13 @@ def test_lastfm_equals_a_slow_computation(shared_data):
         user, item = map(int, pair.strip("()").split(","))
         cases.append((user, item, [c for c in map(int, candidates) if c != item]))
     assert sum(len(candidates) < 99 for _, _, candidates in cases) == 86  # name the held-out item
-    quality = task.quality(table)
+    quality = task.quality(table, task.metrics)
     assert quality == pytest.approx(slow_quality(table.scores.tolist(), cases), rel=1e-12)
     assert quality["hr10"] == pytest.approx(0.66, abs=0.02)
 
 
 def test_a_network_that_scores_all_alike_gains_nothing():
-    assert tiny().quality(Table(40, 120, levels=1)) == {"hr10": 0.0, "ndcg10": 0.0}
+    assert tiny().quality(Table(40, 120, levels=1), tiny().metrics) == {"hr10": 0.0, "ndcg10": 0.0}
 
 
 def test_no_number_is_the_worst_score():

@@ -79,7 +79,7 @@ def test_every_network_learns(cache: Path) -> None:
     made = evaluator(cache, space=space, epochs=12)
     for arch in space.valid(space.enumerate()):
         with seeded(0):
-            untrained = made.task.quality(space.build(arch).eval())["loss"]
+            untrained = made.task.quality(space.build(arch).eval(), made.task.metrics)["loss"]
         (outcome,) = made.evaluate([arch], NAMES)
         assert outcome.values["loss"] < 0.7 * untrained and outcome.values["top1"] > 75
 
@@ -121,7 +121,7 @@ def test_the_network_is_the_one_measured(cache: Path) -> None:
     arch = made.space.valid([(1, 2, 0, 0)])[0]
     (outcome,) = made.evaluate([arch], NAMES)
     network = made.network(arch)
-    assert not network.training and made.task.quality(network) == outcome.values
+    assert not network.training and made.task.quality(network, made.task.metrics) == outcome.values
     made.space.build(arch).load_state_dict(network.state_dict())
 
 
@@ -245,8 +245,8 @@ def test_the_hopeless_are_stopped(tmp_path: Path) -> None:
     class ByLoss(ToyTask):
         metrics = {"loss": ToyTask.metrics["loss"], "top1": ToyTask.metrics["top1"]}
 
-        def quality(self, model: nn.Module) -> dict[str, float]:
-            return dict(reversed(super().quality(model).items()))
+        def quality(self, model: nn.Module, metrics: Any) -> dict[str, float]:
+            return dict(reversed(super().quality(model, metrics).items()))
 
     assert trained("a", stop_after=2, stop_at=101.0) == 2
     assert trained("b", stop_after=2, stop_at=0.0) == 4

@@ -98,7 +98,7 @@ def test_the_network_is_the_one_measured(cache: Path) -> None:
     arch = made.space.valid([(1, 2, 0, 0)])[0]
     network = made.network(arch)
     assert not network.training and {p.device.type for p in network.parameters()} == {"cpu"}
-    assert made.task.quality(network) == made.evaluate([arch], NAMES)[0].values
+    assert made.task.quality(network, made.task.metrics) == made.evaluate([arch], NAMES)[0].values
     made.space.build(arch).load_state_dict(network.state_dict())
 
 

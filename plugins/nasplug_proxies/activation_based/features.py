@@ -8,6 +8,8 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
+from nasplug.contracts.inputs import Inputs, call
+
 
 @contextmanager
 def recorded(modules: list[nn.Module]) -> Iterator[list[tuple[nn.Module, torch.Tensor]]]:
@@ -26,7 +28,7 @@ def recorded(modules: list[nn.Module]) -> Iterator[list[tuple[nn.Module, torch.T
             hook.remove()
 
 
-def last_map(model: nn.Module, inputs: tuple[torch.Tensor, ...]) -> torch.Tensor:
+def last_map(model: nn.Module, inputs: Inputs) -> torch.Tensor:
     """The last feature map before the classifier, shape (b, channels, ..).
 
     The classifier is the last layer with weights. Before it, the map is the last output of a module
@@ -35,7 +37,7 @@ def last_map(model: nn.Module, inputs: tuple[torch.Tensor, ...]) -> torch.Tensor
     """
     leaves = [m for m in model.modules() if not any(True for _ in m.children())]
     with recorded(leaves) as record:
-        output = model(*inputs)
+        output = call(model, inputs)
     layers = (nn.modules.conv._ConvNd, nn.Linear)
     places = [i for i, (module, _) in enumerate(record) if isinstance(module, layers)]
     before = [x for _, x in record[: places[-1]]] if places else []

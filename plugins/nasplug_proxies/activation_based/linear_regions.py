@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch.utils._pytree import tree_leaves, tree_map
 
 from nasplug import NasplugError, ZeroCostProxy
 from nasplug.contracts.probe import Examples, Probe
@@ -28,9 +29,9 @@ class LinearRegions(ZeroCostProxy):
 
     def score(self, probe: Probe) -> float:
         """One forward pass of `points` examples, without data."""
-        if not all(x.is_floating_point() for x in probe.inputs):
+        if not all(x.is_floating_point() for x in tree_leaves(probe.inputs)):
             raise NasplugError("the network must take real numbers, but this one takes integers")
-        line = tuple(self._between(x) for x in probe.inputs)
+        line = tree_map(self._between, probe.inputs)
         patterns = PassProbe(probe.model, [Examples(line)], None, ("patterns",)).patterns
         switches = sum(int((p[1:] != p[:-1]).sum()) for p in patterns)
         return float(1 + switches)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from nasplug import NasplugError, ZeroCostProxy
+from nasplug.contracts.inputs import call
 from nasplug.contracts.probe import Probe
 from nasplug_proxies.activation_based.features import recorded
 
@@ -26,7 +27,7 @@ class Meco(ZeroCostProxy):
     def score(self, probe: Probe) -> float:
         """One forward pass, without data."""
         with recorded(list(probe.model.modules())) as record:
-            probe.model(*probe.inputs)
+            call(probe.model, probe.inputs)
         maps = [x[0].flatten(1) for _, x in record if x.ndim > 2 and x[0, 0].numel() > 1]
         if not maps:
             raise NasplugError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import nn
+from torch.utils._pytree import tree_map_only
 
 from nasplug import ZeroCostProxy
 from nasplug.contracts.probe import Probe
@@ -35,10 +36,7 @@ class Zen(ZeroCostProxy):
     def score(self, probe: Probe) -> float:
         """Two forward passes, without data."""
         norms = [m for m in probe.model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-        near = tuple(
-            x + self.alpha * torch.randn_like(x) if x.is_floating_point() else x
-            for x in probe.inputs
-        )
+        near = tree_map_only(torch.Tensor, self._near, probe.inputs)
         variances: list[torch.Tensor] = []
         hooks = [
             m.register_forward_pre_hook(lambda _, args: variances.append(_variance(args[0])))
@@ -52,6 +50,9 @@ class Zen(ZeroCostProxy):
         change = (here - last_map(probe.model, near)).abs().flatten(1).sum(1).mean()
         scale = sum(float(0.5 * v.log()) for v in variances if v > 0)
         return float(change.log()) + (scale if self.batch_norm_term else 0.0)
+
+    def _near(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.alpha * torch.randn_like(x) if x.is_floating_point() else x
 
 
 def _variance(x: torch.Tensor) -> torch.Tensor:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import torch
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from nasplug import ZeroCostProxy
+from nasplug.contracts.inputs import call
 from nasplug.contracts.probe import Probe
 
 
@@ -25,8 +27,9 @@ class Ntk(ZeroCostProxy):
         """A forward and a backward pass an example; no labels."""
         weights = probe.weights
         rows = []
-        for i in range(len(probe.inputs[0])):
-            output = probe.model(*(x[i : i + 1] for x in probe.inputs)).sum()
+        for i in range(len(tree_leaves(probe.inputs)[0])):
+            one = tree_map_only(torch.Tensor, lambda x, i=i: x[i : i + 1], probe.inputs)
+            output = call(probe.model, one).sum()
             found = torch.autograd.grad(output, weights, allow_unused=True, materialize_grads=True)
             rows.append(torch.cat([g.flatten() for g in found]))
         gradients = torch.stack(rows).double()

@@ -7,6 +7,7 @@ import math
 import torch
 
 from nasplug import ZeroCostProxy
+from nasplug.contracts.inputs import call
 from nasplug.contracts.probe import Probe
 
 
@@ -33,7 +34,7 @@ class Synflow(ZeroCostProxy):
                 if tensor.is_floating_point():
                     tensor.abs_()
         weights = probe.weights
-        flow = probe.model(*probe.inputs).sum()
+        flow = call(probe.model, probe.inputs).sum()
         gradients = torch.autograd.grad(flow, weights, allow_unused=True, materialize_grads=True)
         pairs = zip(weights, gradients, strict=True)
         total = sum(float((weight.detach() * g).abs().sum()) for weight, g in pairs)

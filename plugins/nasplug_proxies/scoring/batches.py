@@ -7,8 +7,10 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, final
 
 import torch
+from torch.utils._pytree import tree_map_only
 
 from nasplug import NasplugError, ZeroCostProxy, seeded
+from nasplug.contracts.inputs import Inputs
 from nasplug.contracts.probe import Examples
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ class ProxyBatches:
 
     def __init__(
         self,
-        example_inputs: Callable[[int], tuple[Any, ...]],
+        example_inputs: Callable[[int], Inputs],
         task: Task | None = None,
         batch_size: int = 64,
         seed: int = 0,
@@ -85,18 +87,9 @@ def placed(examples: Examples, device: torch.device, dtype: torch.dtype) -> Exam
     def place(x: torch.Tensor) -> torch.Tensor:
         return x.to(device, dtype if x.is_floating_point() else None)
 
-    return Examples(_each(examples.inputs, place), _each(examples.batch, place))
+    return Examples(*tree_map_only(torch.Tensor, place, (examples.inputs, examples.batch)))
 
 
 def _real(parts: Any, fill: Callable[[torch.Tensor], torch.Tensor]) -> Any:
     """The same shapes, with all real numbers anew."""
-    return _each(parts, lambda x: fill(x) if x.is_floating_point() else x)
-
-
-def _each(parts: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:
-    """`parts`, a tensor or tuples of them, each tensor changed."""
-    if isinstance(parts, torch.Tensor):
-        return change(parts)
-    if isinstance(parts, (tuple, list)):
-        return tuple(_each(part, change) for part in parts)
-    return parts
+    return tree_map_only(torch.Tensor, lambda x: fill(x) if x.is_floating_point() else x, parts)

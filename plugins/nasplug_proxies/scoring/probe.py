@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, final
 
 import torch
 from torch import nn
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from nasplug import NasplugError
+from nasplug.contracts.inputs import Inputs, call
 from nasplug.contracts.probe import Examples, Layer
 
 if TYPE_CHECKING:
@@ -51,8 +53,8 @@ class PassProbe:
             self._look(frozenset(needs))
 
     @property
-    def inputs(self) -> tuple[Any, ...]:
-        """Positional arguments of the network, on its device."""
+    def inputs(self) -> Inputs:
+        """What the network is called with, on its device."""
         return self.examples[0].inputs
 
     @property
@@ -122,7 +124,7 @@ class PassProbe:
         learns = needs & {"gradients", "layers"}
         graph = bool(learns or needs & {"jacobian", "blocks"})
         with torch.set_grad_enabled(graph), _watched(self.model, needs) as watch:
-            loss = self.loss() if learns else self.model(*self.inputs)
+            loss = self.loss() if learns else call(self.model, self.inputs)
         if learns:
             self._seen["gradients"] = _gradients(
                 loss, weights(self.model), keep=bool(needs & {"jacobian", "blocks"})
@@ -149,14 +151,17 @@ class _Watch:
         self._hooks: list[Any] = []
         self._read: dict[int, tuple[weakref.ref[torch.Tensor], torch.Tensor]] = {}
 
-    def enter(self, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    def enter(self, module: nn.Module, args: Any, keywords: Any) -> Any:
         """The network's inputs become leaves of the graph."""
-        leaves = tuple(
-            x.detach().clone().requires_grad_() if _real(x) and torch.is_grad_enabled() else x
-            for x in args
-        )
-        self.inputs = [x for x in leaves if _real(x)]
-        return leaves
+
+        def leaf(x: torch.Tensor) -> torch.Tensor:
+            if _real(x) and torch.is_grad_enabled():
+                return x.detach().clone().requires_grad_()
+            return x
+
+        entered = tree_map_only(torch.Tensor, leaf, (args, keywords))
+        self.inputs = [x for x in tree_leaves(entered) if _real(x)]
+        return entered
 
     def leave(self, module: nn.Module, args: Any, output: Any) -> None:
         """The network's outputs."""
@@ -198,7 +203,7 @@ def _watched(model: nn.Module, needs: Collection[str]) -> Iterator[_Watch]:
     watch, hooks = _Watch(), []
     try:
         if "jacobian" in needs:
-            hooks.append(model.register_forward_pre_hook(watch.enter))
+            hooks.append(model.register_forward_pre_hook(watch.enter, with_kwargs=True))
         if "layers" in needs:
             covered = [
                 m for m in model.modules() if isinstance(m, (nn.modules.conv._ConvNd, nn.Linear))
