@@ -11,7 +11,7 @@ import torch
 from nasplug import Problem, Strategy, progress, seeded
 from nasplug.contracts.types import Architecture, FloatArray
 from nasplug.toolkit.ask_tell import AskTell
-from nasplug.toolkit.second_order import gradient, unrolled
+from nasplug.toolkit.second_order import gradient, second_order_gradient
 from nasplug_oneshot.cost_sweep import check, swept
 from nasplug_oneshot.costs import Costs, Penalty, expected
 from nasplug_oneshot.proposals import nonempty
@@ -171,7 +171,7 @@ class _Learner:
 
         if self.strategy.second_order:
             weights = [p for p in self.shared.module.parameters() if p.requires_grad]
-            found = unrolled(
+            found = second_order_gradient(
                 lambda: loss(batch), lambda: loss(other), weights, self.alphas, self.shared.rate
             )
         else:
