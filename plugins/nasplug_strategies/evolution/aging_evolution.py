@@ -12,8 +12,8 @@ from nasplug import NasplugError, Preference, Problem, Strategy, at_least
 from nasplug.contracts.types import Architecture, FloatArray
 from nasplug.toolkit.ask_tell import AskTell, Search
 from nasplug_strategies.candidate_scoring import best_first, draws
-from nasplug_strategies.nondominated_order import standing
-from nasplug_strategies.warm_start import fill_up, opening
+from nasplug_strategies.nondominated_order import nondominated_order
+from nasplug_strategies.warm_start import fill_up, warm_start_architectures
 
 
 @final
@@ -59,15 +59,17 @@ class AgingEvolution(Strategy):
 
     def setup(self, problem: Problem) -> None:
         """Start anew."""
-        self._rounds = AskTell(self._search(problem, opening(problem, self.warm_start, self.pool)))
+        self._ask_tell = AskTell(
+            self._search(problem, warm_start_architectures(problem, self.warm_start, self.pool))
+        )
 
     def ask(self, n: int) -> Sequence[Architecture]:
         """What is left of the first pool, then of the batch of children, at most `n`."""
-        return self._rounds.ask(n)
+        return self._ask_tell.ask(n)
 
     def tell(self, archs: Sequence[Architecture], values: FloatArray) -> None:
         """Children join the pool once their whole batch is told."""
-        self._rounds.tell(archs, values)
+        self._ask_tell.tell(archs, values)
 
     def _search(self, problem: Problem, first: list[Architecture]) -> Search:
         rng = np.random.default_rng(problem.seed)
@@ -89,7 +91,7 @@ class AgingEvolution(Strategy):
     ) -> list[Architecture]:
         """A batch of new neighbours of tournament winners; random ones where there are none."""
         values = np.array([row for _, row in pool])
-        place = np.argsort(standing(problem.losses(values), problem.violation(values)))
+        place = np.argsort(nondominated_order(problem.losses(values), problem.violation(values)))
         children: list[Architecture] = []
         for _ in range(self.batch):
             drawn = rng.permutation(len(pool))[: self.tournament]

@@ -16,8 +16,8 @@ from nasplug_strategies.evolution.algorithms import ALGORITHMS, check
 from nasplug_strategies.evolution.algorithms import settings as own_settings
 from nasplug_strategies.evolution.engine import Exhausted, Parts
 from nasplug_strategies.evolution.operators import Variation
-from nasplug_strategies.nondominated_order import standing
-from nasplug_strategies.warm_start import fill_up, opening
+from nasplug_strategies.nondominated_order import nondominated_order
+from nasplug_strategies.warm_start import fill_up, warm_start_architectures
 
 FAILED = 1e3
 """Loss of an architecture that could not be measured; the first population's lie in 0..1."""
@@ -63,11 +63,11 @@ class Evolution(Strategy):
     ) -> None:
         if algorithm not in ALGORITHMS:
             raise unknown("algorithm", algorithm, ALGORITHMS)
-        recipe = ALGORITHMS[algorithm]
+        spec = ALGORITHMS[algorithm]
         at_least("population", population, 2)
         if offspring is not None and offspring < 1:
             raise NasplugError(f"offspring must be at least 1 or null, but got {offspring}")
-        if recipe.one_for_one and offspring not in (None, population):
+        if spec.one_for_one and offspring not in (None, population):
             raise NasplugError(
                 f"{algorithm} has one child a reference direction: offspring must be null, but got "
                 f"{offspring}; change population instead"
@@ -85,17 +85,19 @@ class Evolution(Strategy):
     def setup(self, problem: Problem) -> None:
         """Start anew; an error if the algorithm cannot do so many objectives, or constraints."""
         check(self.algorithm, problem)
-        self._rounds = AskTell(
-            self._search(problem, opening(problem, self.warm_start, self.population))
+        self._ask_tell = AskTell(
+            self._search(
+                problem, warm_start_architectures(problem, self.warm_start, self.population)
+            )
         )
 
     def ask(self, n: int) -> Sequence[Architecture]:
         """What is left of the generation, at most `n`."""
-        return self._rounds.ask(n)
+        return self._ask_tell.ask(n)
 
     def tell(self, archs: Sequence[Architecture], values: FloatArray) -> None:
         """The generation is selected from once all of it is told."""
-        self._rounds.tell(archs, values)
+        self._ask_tell.tell(archs, values)
 
     def _search(self, problem: Problem, first: list[Architecture]) -> Search:
         rng = np.random.default_rng(problem.seed)
@@ -104,7 +106,9 @@ class Evolution(Strategy):
         values = yield first
         if len(first) < self.population:
             return
-        best = standing(problem.losses(values), problem.violation(values))[: self.population]
+        best = nondominated_order(problem.losses(values), problem.violation(values))[
+            : self.population
+        ]
         scale = _Scale(problem, values)
         losses, violation = scale(values[best])
         engine = ALGORITHMS[self.algorithm].build(
