@@ -26,12 +26,12 @@ def search_on_predictions(
 
     Returns every architecture that it asked for, in order, shape (k, v), and its predicted values,
     (k, metrics); fewer than `evaluations` where the space holds fewer. `inner` is set up anew with
-    `seed`, without the problem's own first architectures and preference. `advance` hears after each
-    batch how many were predicted.
+    `seed` and the budget `evaluations`, without the problem's first architectures and preference.
+    `advance` is called after each batch with the number predicted.
 
     >>> archs, values = search_on_predictions(problem, NSGA2(), model, 20_000, seed=1)
     """
-    inner.setup(replace(problem, seed=seed, first=(), prefer=None))
+    inner.setup(replace(problem, seed=seed, first=(), prefer=None, budget=evaluations))
     archs = [np.empty((0, len(problem.space.variables)), np.int64)]
     values = [np.empty((0, len(problem.metrics)))]
     left = evaluations

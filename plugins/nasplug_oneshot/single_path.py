@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import final
 
 import numpy as np
@@ -63,7 +64,7 @@ class SinglePath(Strategy):
     def setup(self, problem: Problem) -> None:
         """Start anew; an error without a task, or if the inner search cannot solve such a problem."""
         self._costs = Costs(problem, tuple(the_task(problem).metrics))
-        self.inner.setup(problem)
+        self.inner.setup(replace(problem, budget=self.evaluations))
         self._ask_tell = AskTell(nonempty(self._batches(problem)))
 
     def ask(self, n: int) -> Sequence[Architecture]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import ceil, prod
 from typing import final
 
@@ -111,7 +112,7 @@ class Linas(Strategy):
                 raise NasplugError(
                     f"predictors must name metrics that are predicted, but {name} is computed"
                 )
-        self.inner.setup(problem)
+        self.inner.setup(replace(problem, budget=self.evaluations))
         self._ask_tell = AskTell(
             self._search(problem, warm_start_architectures(problem, self.warm_start, self.first))
         )

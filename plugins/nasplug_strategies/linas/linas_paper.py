@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import final
 
@@ -15,6 +16,7 @@ from nasplug.toolkit.search_on_predictions import search_on_predictions
 from nasplug_strategies.candidate_scoring import best_of_groups, draws
 from nasplug_strategies.linas.model import Model
 from nasplug_strategies.nondominated_order import nondominated_order
+from nasplug_strategies.population import SampleSize
 from nasplug_strategies.warm_start import fill_up, warm_start_architectures
 
 
@@ -54,10 +56,12 @@ class LinasPaper(Strategy):
         self.population = population
         self.evaluations = evaluations
         self.warm_start = warm_start
+        self._sample_size = SampleSize()
 
     def setup(self, problem: Problem) -> None:
         """Start anew; an error if the inner search cannot solve such a problem."""
-        self.inner.setup(problem)
+        self.inner.setup(replace(problem, budget=self.evaluations))
+        self._sample_size.announce("linas_paper", "population", self.population, problem.budget)
         self._ask_tell = AskTell(
             self._search(
                 problem, warm_start_architectures(problem, self.warm_start, self.population)

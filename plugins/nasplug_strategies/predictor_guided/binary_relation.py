@@ -13,6 +13,7 @@ from nasplug import Predictor, Problem, SearchSpace, Strategy, at_least
 from nasplug.contracts.types import Architecture, FloatArray, IntArray
 from nasplug.toolkit.ask_tell import AskTell, Search
 from nasplug_strategies.nondominated_order import nondominated_order
+from nasplug_strategies.population import SampleSize
 from nasplug_strategies.warm_start import fill_up, warm_start_architectures
 
 
@@ -67,9 +68,11 @@ class BinaryRelation(Strategy):
         self.pool = pool
         self.pretrain = pretrain
         self.warm_start = warm_start
+        self._sample_size = SampleSize()
 
     def setup(self, problem: Problem) -> None:
         """Start anew."""
+        self._sample_size.announce("bp", "batch", self.batch, problem.budget)
         first = warm_start_architectures(problem, self.warm_start, self.batch)
         self._ask_tell = AskTell(self._search(problem, first))
 

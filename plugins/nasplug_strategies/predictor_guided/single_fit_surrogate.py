@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import deepcopy
+from dataclasses import replace
 from typing import final
 
 import numpy as np
@@ -13,7 +14,11 @@ from nasplug.contracts.types import Architecture, Archs, FloatArray, IntArray
 from nasplug.toolkit.ask_tell import AskTell, Search
 from nasplug.toolkit.search_on_predictions import search_on_predictions
 from nasplug_strategies.nondominated_order import nondominated_order
+from nasplug_strategies.population import SampleSize
 from nasplug_strategies.warm_start import fill_up, warm_start_architectures
+
+SAMPLES = 100
+"""Random measurements from which the predictors learn, where the budget allows."""
 
 
 @final
@@ -28,7 +33,7 @@ class SingleFitSurrogate(Strategy):
     Args:
         predictor: any regressor; each metric gets a copy.
         search: the strategy that searches on predictions.
-        samples: how many are measured at random first.
+        samples: how many are measured at random first. null: half of the budget, at most `SAMPLES`.
         evaluations: how many predictions the search may use.
         batch: how many of the best are proposed at a time.
         warm_start: a run's folder, whose front is measured first, or one of its CSV files.
@@ -38,12 +43,13 @@ class SingleFitSurrogate(Strategy):
         self,
         predictor: Predictor,
         search: Strategy,
-        samples: int = 100,
+        samples: int | None = None,
         evaluations: int = 20_000,
         batch: int = 50,
         warm_start: str | None = None,
     ) -> None:
-        at_least("samples", samples, 1)
+        if samples is not None:
+            at_least("samples", samples, 1)
         at_least("evaluations", evaluations, 1)
         at_least("batch", batch, 1)
         self.predictor = predictor
@@ -52,13 +58,16 @@ class SingleFitSurrogate(Strategy):
         self.evaluations = evaluations
         self.batch = batch
         self.warm_start = warm_start
+        self._sample_size = SampleSize()
 
     def setup(self, problem: Problem) -> None:
         """Start anew; an error if the inner search cannot solve such a problem."""
-        self.search.setup(problem)
-        self._ask_tell = AskTell(
-            self._search(problem, warm_start_architectures(problem, self.warm_start, self.samples))
-        )
+        self.search.setup(replace(problem, budget=self.evaluations))
+        half = SAMPLES if problem.budget is None else min(SAMPLES, max(1, problem.budget // 2))
+        size = half if self.samples is None else self.samples
+        self._sample_size.announce("single_fit_surrogate", "samples", size, problem.budget)
+        first = warm_start_architectures(problem, self.warm_start, size)
+        self._ask_tell = AskTell(self._search(problem, first, size))
 
     def ask(self, n: int) -> Sequence[Architecture]:
         """What is left of the sample, then of the best predicted, at most `n`."""
@@ -68,9 +77,9 @@ class SingleFitSurrogate(Strategy):
         """Learnt from once: when the whole sample is told."""
         self._ask_tell.tell(archs, values)
 
-    def _search(self, problem: Problem, first: list[Architecture]) -> Search:
+    def _search(self, problem: Problem, first: list[Architecture], size: int) -> Search:
         rng, space = np.random.default_rng(problem.seed), problem.space
-        first = fill_up(first, self.samples, problem.space, rng)
+        first = fill_up(first, size, problem.space, rng)
         seen = set(first)
         values = yield first
         if np.isfinite(values).all(axis=1).any():
