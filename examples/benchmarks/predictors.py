@@ -77,7 +77,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[100, 250, 500, 1000])
     parser.add_argument("--trials", type=int, default=100)
     parser.add_argument(
-        "--described", action="store_true", help="linas's features, not the one-hot"
+        "--cost-features", action="store_true", help="linas's features, not the one-hot"
     )
     parser.add_argument("--out", type=Path, default=Path("runs/predictors"))
     parser.add_argument("common", nargs="*", help="overrides of nasplug, after --")
@@ -87,7 +87,7 @@ def main() -> None:
     metric = options.metric or next(iter(parts.evaluator.metrics))
     recorded = read(list(cfg.evaluator.results), parts.space)
     archs = [arch for arch, values in recorded.items() if metric in values]
-    x = describe(parts.space, archs, options.described)
+    x = describe(parts.space, archs, options.cost_features)
     y = np.array([recorded[arch][metric] for arch in archs])
     sizes = sorted({min(n, len(y) - FEWEST) for n in options.sizes})
     rows: list[Row] = []

@@ -25,7 +25,12 @@ from nasplug.engine.evaluator_chain import EvaluatorChain
 from nasplug.engine.executors.serial import Serial
 from nasplug.engine.ledger import Ledger
 from nasplug.engine.loop import loop
-from nasplug.engine.run_folder import lock_folder, save_or_verify_config
+from nasplug.engine.run_folder import (
+    FIRST_BUDGET,
+    first_budget,
+    lock_folder,
+    save_or_verify_config,
+)
 from nasplug.engine.safe_evaluation import SafeEvaluation
 from nasplug.plugins.describing import describe
 from nasplug.plugins.discovery import plugins
@@ -77,12 +82,13 @@ def search(
     limits = _constraints(constraints or {}, chain)
     columns = tuple(dict.fromkeys((*names, *(c.name for c in limits), *also)))
     chain = chain.restrict(columns)
-    problem = Problem(space, goals, limits, task, seed, chain.computed)
+    folder = Path(run) if run is not None else None
+    planned = first_budget(folder, budget)
+    problem = Problem(space, goals, limits, task, seed, chain.computed, budget=planned)
     strategy.setup(problem)
-    config = config or _describe(locals())
+    config = {**(config or _describe(locals())), FIRST_BUDGET: planned}
 
     with ExitStack() as stack:
-        folder = Path(run) if run is not None else None
         if folder is not None:
             stack.enter_context(lock_folder(folder))
             save_or_verify_config(folder, config)

@@ -49,6 +49,10 @@ class Problem:
     """Where there is one, a strategy that draws what it proposes draws `prefer.candidates` for each
     proposal, and takes the best-scored."""
 
+    budget: int | None = None
+    """How many measurements the search had when it began; None where that is not known. A search
+    that goes on with a larger budget keeps it, so that it asks the same questions again."""
+
     @cached_property
     def metrics(self) -> tuple[str, ...]:
         """The columns of values: the objectives in order, then metrics that only constraints name."""
@@ -95,10 +99,10 @@ class Strategy(ABC):
 
     @abstractmethod
     def ask(self, n: int) -> Sequence[Architecture]:
-        """At most `n` canonical, valid architectures, none ever returned before, as tuples of int.
+        """1 to `n` architectures, all of which are evaluated before `tell`; none returned before.
 
-        A strategy returns as many as it likes to be told at once: with a larger `n`, the same ones
-        and perhaps more. An empty list ends the search: nothing is left to propose.
+        Canonical, valid, and tuples of int. With a larger `n`, the same ones and perhaps more. An empty
+        list ends the search: nothing is left to propose.
         """
 
     @abstractmethod

@@ -12,7 +12,10 @@ from typing import Any
 from nasplug.contracts.errors import NasplugError
 
 CONFIG, LOCK = "config.yaml", ".lock"
-MAY_CHANGE_ON_RESUME = ("budget", "executor", "choices")
+FIRST_BUDGET = "first_budget"
+"""The key of config.yaml that a raised budget leaves as it is: strategies are planned by it."""
+
+MAY_CHANGE_ON_RESUME = ("budget", FIRST_BUDGET, "executor", "choices")
 """What may differ when a run is continued."""
 
 
@@ -65,6 +68,14 @@ def load_config(folder: Path) -> dict[str, Any]:
         raise NasplugError(f"run must be the folder of a run, with its {CONFIG}, but got {folder}")
     config: dict[str, Any] = yaml.safe_load((folder / CONFIG).read_text())
     return config
+
+
+def first_budget(folder: Path | None, budget: int) -> int:
+    """The budget with which the run in `folder` began; `budget` where nothing is there yet."""
+    if folder is None or not (folder / CONFIG).is_file():
+        return budget
+    config = load_config(folder) or {}
+    return int(config.get(FIRST_BUDGET, config.get("budget", budget)))
 
 
 def fingerprint(config: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ STEP = 0.01
 """Length of the finite difference in the space of weights (Liu et al. 2019, footnote 2)."""
 
 
-def unrolled(
+def second_order_gradient(
     train: Loss,
     validation: Loss,
     weights: Sequence[torch.Tensor],

@@ -93,15 +93,15 @@ class Enas(Strategy):
         batches = swept(
             problem, self._costs, search, self.first, self.derived, self.sweep, self.limit
         )
-        self._rounds = AskTell(nonempty(batches))
+        self._ask_tell = AskTell(nonempty(batches))
 
     def ask(self, n: int) -> Sequence[Architecture]:
         """What is left of the batch, at most `n`; trains when a search's turn comes."""
-        return self._rounds.ask(n)
+        return self._ask_tell.ask(n)
 
     def tell(self, archs: Sequence[Architecture], values: FloatArray) -> None:
         """Costs are learnt from."""
-        self._rounds.tell(archs, values)
+        self._ask_tell.tell(archs, values)
         self._costs.tell(archs, values)
 
     def train(

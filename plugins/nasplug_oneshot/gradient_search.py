@@ -11,7 +11,7 @@ import torch
 from nasplug import Problem, Strategy, progress, seeded
 from nasplug.contracts.types import Architecture, FloatArray
 from nasplug.toolkit.ask_tell import AskTell
-from nasplug.toolkit.second_order import gradient, unrolled
+from nasplug.toolkit.second_order import gradient, second_order_gradient
 from nasplug_oneshot.cost_sweep import check, swept
 from nasplug_oneshot.costs import Costs, Penalty, expected
 from nasplug_oneshot.proposals import nonempty
@@ -92,15 +92,15 @@ class GradientSearch(Strategy):
         batches = swept(
             problem, self._costs, search, self.first, self.derived, self.sweep, self.limit
         )
-        self._rounds = AskTell(nonempty(batches))
+        self._ask_tell = AskTell(nonempty(batches))
 
     def ask(self, n: int) -> Sequence[Architecture]:
         """What is left of the batch, at most `n`; trains when a search's turn comes."""
-        return self._rounds.ask(n)
+        return self._ask_tell.ask(n)
 
     def tell(self, archs: Sequence[Architecture], values: FloatArray) -> None:
         """Costs are learnt from."""
-        self._rounds.tell(archs, values)
+        self._ask_tell.tell(archs, values)
         self._costs.tell(archs, values)
 
     def train(self, problem: Problem, penalty: Penalty | None, seed: int) -> list[torch.Tensor]:
@@ -171,7 +171,7 @@ class _Learner:
 
         if self.strategy.second_order:
             weights = [p for p in self.shared.module.parameters() if p.requires_grad]
-            found = unrolled(
+            found = second_order_gradient(
                 lambda: loss(batch), lambda: loss(other), weights, self.alphas, self.shared.rate
             )
         else:

@@ -60,24 +60,28 @@ class Gumbel(Relaxation):
 
     Args:
         hard: whether one option alone counts.
-        hot: temperature at the beginning.
-        cold: temperature at the end; between them it falls in a straight line.
+        initial_temperature: temperature at the beginning.
+        final_temperature: temperature at the end; between them it falls in a straight line.
     """
 
-    def __init__(self, hard: bool = True, hot: float = 10.0, cold: float = 0.1) -> None:
-        if not hot >= cold > 0:
+    def __init__(
+        self, hard: bool = True, initial_temperature: float = 10.0, final_temperature: float = 0.1
+    ) -> None:
+        if not initial_temperature >= final_temperature > 0:
             raise NasplugError(
-                f"hot >= cold > 0 must hold for strategy.relaxation, but got hot={hot}, cold={cold}"
+                "initial_temperature >= final_temperature > 0 must hold for strategy.relaxation, but got "
+                f"{initial_temperature} and {final_temperature}"
             )
         self.hard = hard
-        self.hot = hot
-        self.cold = cold
+        self.initial_temperature = initial_temperature
+        self.final_temperature = final_temperature
 
     def for_alphas(
         self, alphas: Alphas, progress: float, generator: torch.Generator
     ) -> list[torch.Tensor]:
         """A relaxed or hard sample."""
-        temperature = self.hot + (self.cold - self.hot) * progress
+        fall = self.final_temperature - self.initial_temperature
+        temperature = self.initial_temperature + fall * progress
         return [self._sample(alpha, temperature, generator) for alpha in alphas]
 
     def _sample(

@@ -9,8 +9,9 @@ from typing import final
 import numpy as np
 
 from nasplug import Problem, SearchSpace, Strategy, at_least, progress, seeded
-from nasplug.contracts.types import Architecture, FloatArray
+from nasplug.contracts.types import Architecture, FloatArray, IntArray
 from nasplug.toolkit.ask_tell import AskTell
+from nasplug.toolkit.search_on_predictions import search_on_predictions
 from nasplug_oneshot.cost_sweep import opening
 from nasplug_oneshot.costs import Costs
 from nasplug_oneshot.inherited_quality import Inherited
@@ -63,16 +64,16 @@ class SinglePath(Strategy):
     def setup(self, problem: Problem) -> None:
         """Start anew; an error without a task, or if the inner search cannot solve such a problem."""
         self._costs = Costs(problem, tuple(the_task(problem).metrics))
-        self.inner.setup(problem)
-        self._rounds = AskTell(nonempty(self._batches(problem)))
+        self.inner.setup(replace(problem, budget=self.evaluations))
+        self._ask_tell = AskTell(nonempty(self._batches(problem)))
 
     def ask(self, n: int) -> Sequence[Architecture]:
         """What is left of the batch, at most `n`; trains when first asked."""
-        return self._rounds.ask(n)
+        return self._ask_tell.ask(n)
 
     def tell(self, archs: Sequence[Architecture], values: FloatArray) -> None:
         """Costs are learnt from."""
-        self._rounds.tell(archs, values)
+        self._ask_tell.tell(archs, values)
         self._costs.tell(archs, values)
 
     def train(self, problem: Problem, seed: int) -> SharedWeights:
@@ -103,21 +104,16 @@ class SinglePath(Strategy):
 
     def _search(self, problem: Problem, inherited: Inherited, seed: int) -> list[Architecture]:
         """Everything that the inner strategy asks for, by its inherited values, best first."""
-        self.inner.setup(replace(problem, seed=seed, first=(), prefer=None))
-        archs: list[Architecture] = []
-        rows = [np.empty((0, len(problem.metrics)))]
+
+        def predict(archs: IntArray) -> FloatArray:
+            return self._values(problem, inherited, [tuple(row) for row in archs.tolist()])
+
         with progress("searching with shared weights", self.evaluations) as bar:
-            while left := self.evaluations - len(archs):
-                asked = list(self.inner.ask(left))[:left]
-                if not asked:
-                    break
-                rows.append(self._values(problem, inherited, asked))
-                self.inner.tell(asked, rows[-1])
-                archs += asked
-                bar.advance(len(asked))
-        values = np.concatenate(rows)
+            archs, values = search_on_predictions(
+                problem, self.inner, predict, self.evaluations, seed, bar.advance
+            )
         order = by_fronts(problem.losses(values), problem.violation(values))
-        return [archs[i] for i in order]
+        return [tuple(row) for row in archs[order].tolist()]
 
     def _values(
         self, problem: Problem, inherited: Inherited, archs: list[Architecture]

@@ -12,7 +12,7 @@ from scipy.stats import kendalltau
 
 from nasplug import NasplugError, Predictor
 from nasplug.contracts.types import FloatArray
-from nasplug_predictors.folds import out_of_fold
+from nasplug.toolkit.folds import out_of_fold
 
 
 @final

@@ -27,8 +27,8 @@ class BP:
     using GCNs" (NeurIPS 2020), whose network has 600 units, dropout 0.2 and learning rate 3.5e-4;
     with pre-training by zero-cost scores, Abdelfattah et al. (ICLR 2021).
 
-    Called by strategies that know the space: `about` first, then perhaps `pretrain`. Without
-    `about`, every feature is a node of its own.
+    Called by strategies that know the space: `set_space` first, then perhaps `pretrain`. Without
+    `set_space`, every feature is a node of its own.
 
     Args:
         layers: graph convolutions.
@@ -63,7 +63,7 @@ class BP:
         self._graph: Graph | None = None
         self._start: dict[str, torch.Tensor] | None = None
 
-    def about(self, space: SearchSpace) -> BP:
+    def set_space(self, space: SearchSpace) -> BP:
         """What the features are features of; forgets what was learnt."""
         self._graph, self._start = Graph.of(space), None
         return self

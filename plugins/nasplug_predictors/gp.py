@@ -14,12 +14,12 @@ from nasplug.contracts.types import FloatArray
 from nasplug_predictors.kernels import squared_distances
 from nasplug_predictors.targets import Scale
 
-EXPECTED = np.array([-1.0, -7.0, -1.0, 0.5, -1.0, 0.5, -5.0])
+PRIOR_MEAN = np.array([-1.0, -7.0, -1.0, 0.5, -1.0, 0.5, -5.0])
 """Logarithms of what is likeliest before anything is seen: the linear share, that of the pairs, share
 and length of the first smooth part and of the second, the noise variance. Targets have variance 1,
 features a mean squared norm of 1 or so."""
 
-DOUBT = np.array([2.0, 2.0, 2.0, 1.0, 2.0, 1.0, 1.5])
+PRIOR_STD = np.array([2.0, 2.0, 2.0, 1.0, 2.0, 1.0, 1.5])
 """Standard deviations of these logarithms: a prior so weak that a few dozen rows overrule it."""
 
 JITTER = 1e-6
@@ -136,16 +136,16 @@ class GaussianProcess:
                 np.vdot(slopes[3], even) / reach**2,
                 np.trace(outer) * noise,
             ]
-            doubt = (shares - EXPECTED) / DOUBT
+            doubt = (shares - PRIOR_MEAN) / PRIOR_STD
             value = 0.5 * float(z @ weights) + float(np.log(np.diag(root)).sum())
-            return value + 0.5 * float(doubt @ doubt), np.array(slope) / 2 + doubt / DOUBT
+            return value + 0.5 * float(doubt @ doubt), np.array(slope) / 2 + doubt / PRIOR_STD
 
         found = minimize(
             loss,
-            EXPECTED,
+            PRIOR_MEAN,
             jac=True,
             method="L-BFGS-B",
-            bounds=np.column_stack([EXPECTED - 6 * DOUBT, EXPECTED + 6 * DOUBT]),
+            bounds=np.column_stack([PRIOR_MEAN - 6 * PRIOR_STD, PRIOR_MEAN + 6 * PRIOR_STD]),
             options={"maxiter": self.iterations, "ftol": PRECISION},
         )
         shares: FloatArray = found.x

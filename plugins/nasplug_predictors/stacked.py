@@ -10,7 +10,7 @@ import numpy as np
 
 from nasplug import Predictor
 from nasplug.contracts.types import FloatArray
-from nasplug_predictors.folds import out_of_fold
+from nasplug.toolkit.folds import out_of_fold
 from nasplug_predictors.targets import Scale
 
 

@@ -1,4 +1,4 @@
-"""Which of several candidates to propose: the problem's preference, a cheap score, decides.
+"""Which of several candidates to propose, by the cheap score of the problem's preference.
 
 Without a preference nothing is scored, and no random number is drawn more than before.
 """
@@ -32,12 +32,17 @@ def sampled(
     """`n` random architectures outside `seen`, each the best-scored of as many as the preference
     says; fewer where the space has fewer."""
     drawn = problem.space.sample(n * draws(problem.prefer), rng, seen)
-    return of_each(problem.prefer, [tuple(row) for row in drawn.tolist()], n)
+    return best_of_groups(problem.prefer, [tuple(row) for row in drawn.tolist()], n)
 
 
-def of_each(prefer: Preference | None, archs: Sequence[Architecture], n: int) -> list[Architecture]:
-    """`n` of `archs`, which stand in order: the best-scored of every n-th of the first
-    n * `prefer.candidates`; the first `n` without a preference; fewer if there are fewer."""
+def best_of_groups(
+    prefer: Preference | None, archs: Sequence[Architecture], n: int
+) -> list[Architecture]:
+    """`n` of `archs`, which stand in order; fewer if there are fewer.
+
+    With k = `prefer.candidates`, the first n * k candidates are split into n interleaved groups
+    (i, i + n, i + 2n, ..), and the best-scored of each is kept. Without a preference: the first `n`.
+    """
     archs = list(archs[: n * draws(prefer)])
     if prefer is None or not archs:
         return archs

@@ -8,27 +8,27 @@ import numpy as np
 from nasplug.contracts.types import FloatArray, IntArray
 
 
-def standing(losses: FloatArray, violation: FloatArray) -> IntArray:
+def nondominated_order(losses: FloatArray, violation: FloatArray) -> IntArray:
     """Row numbers from best to worst, shape (n,).
 
     The feasible (violation 0) come first, by non-dominated rank and then by crowding distance, the
-    lonely first (Deb et al. 2002, NSGA-II); then the infeasible, the least violation first; rows
+    largest first (Deb et al. 2002, NSGA-II); then the infeasible, the least violation first; rows
     that failed (violation infinite) come last. With one objective: by its value. `losses` has shape
     (n, m), all minimised.
     """
     feasible = np.flatnonzero(violation == 0)
     rank = np.zeros(len(losses))
-    lonely = np.zeros(len(losses))
+    distance = np.zeros(len(losses))
     if len(feasible):
         rank[feasible] = moocore.pareto_rank(np.ascontiguousarray(losses[feasible], float))
         for r in np.unique(rank[feasible]):
             front = feasible[rank[feasible] == r]
-            lonely[front] = crowding(losses[front])
-    order: IntArray = np.lexsort((-lonely, rank, violation)).astype(np.int64)
+            distance[front] = crowding_distance(losses[front])
+    order: IntArray = np.lexsort((-distance, rank, violation)).astype(np.int64)
     return order
 
 
-def crowding(losses: FloatArray) -> FloatArray:
+def crowding_distance(losses: FloatArray) -> FloatArray:
     """Crowding distance of each row within one front, shape (n,); the ends are infinite."""
     n = len(losses)
     distance = np.zeros(n)

@@ -1,4 +1,4 @@
-"""What a search measures first: another run's architectures, and random ones."""
+"""What a search measures first: the architectures of another run, and random ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nasplug import NasplugError, Problem, SearchSpace
 from nasplug.contracts.types import Architecture
 
 
-def opening(
+def warm_start_architectures(
     problem: Problem, warm_start: str | None, most: int | None = None
 ) -> list[Architecture]:
     """The architectures to measure before all others, best guess first, none twice.

@@ -26,7 +26,7 @@ class TestPredictor(PredictorContract):
 class TestAboutASpace(PredictorContract):
     @pytest.fixture
     def predictor(self):
-        return BP(**QUICK).about(ToySpace(layers=6))
+        return BP(**QUICK).set_space(ToySpace(layers=6))
 
 
 class TestStrategy(StrategyContract):
@@ -109,8 +109,8 @@ def test_what_was_learnt_from_scores_is_where_fitting_starts():
         predicted = predictor.fit(features[few], worth[few]).predict(features)
         return kendalltau(predicted, worth).statistic
 
-    blank = rank(BP(**settings).about(space))
-    taught = BP(**settings).about(space).pretrain(features[50:], scores[50:])
+    blank = rank(BP(**settings).set_space(space))
+    taught = BP(**settings).set_space(space).pretrain(features[50:], scores[50:])
     assert rank(taught) > blank + 0.1
     assert rank(taught) == rank(taught), "and every fit starts there again"
 

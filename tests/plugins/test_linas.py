@@ -10,11 +10,11 @@ from nasplug_predictors.svr import SVR
 from nasplug_strategies.evolution.evolution import Evolution
 from nasplug_strategies.linas.batch_selection import SPARE, choose
 from nasplug_strategies.linas.features import Features, cost_effects, cost_weights, kinds
-from nasplug_strategies.linas.initial_design import OWN, _of_kinds, spread_sample
+from nasplug_strategies.linas.initial_design import KIND_STD, _kind_tilts, spread_sample
 from nasplug_strategies.linas.linas import Linas
 from nasplug_strategies.linas.linas_paper import LinasPaper
-from nasplug_strategies.linas.local_search import changes, distinct, leaps, polish
-from nasplug_strategies.linas.model import Model, capped
+from nasplug_strategies.linas.local_search import changes, distinct, local_search, recombined_moves
+from nasplug_strategies.linas.model import Model, clip_to_front
 
 from nasplug import Constraint, NasplugError, Objective, Problem, Variable
 from nasplug.testing import StrategyContract, ToySpace
@@ -29,8 +29,8 @@ EVERY = {
         SVR(),
         optimism=0.0,
         evaluations=60,
-        described=False,
-        polish=0,
+        cost_features=False,
+        local_search=0,
         spread=False,
         selection="rank",
     ),
@@ -113,7 +113,7 @@ def test_a_model_knows_how_far_it_was_off():
     model = Model(problem, None, fitted, archs[:15], values[:15])
     late, told = np.array(archs[15:]), values[15:].copy()
     told[3] = np.nan
-    surprise = model.surprise(late, told)
+    surprise = model.standardized_residuals(late, told)
     rows, column = problem.space.features(late), problem.metrics.index("score")
     alone = GaussianProcess().fit(problem.space.features(np.array(archs[:15])), values[:15, column])
     mean, deviation = alone.predict(rows, return_std=True)
@@ -136,21 +136,21 @@ def test_one_prediction_sure_and_wrong_is_not_believed_for_long():
     values = suite.values(problem, archs)
     fitted = {name: Sure() for name in problem.metrics}
     model = Model(problem, None, fitted, archs[:6], values[:6])
-    assert np.abs(model.surprise(archs[6:], values[6:] + 1.0)).max() <= 10.0
+    assert np.abs(model.standardized_residuals(archs[6:], values[6:] + 1.0)).max() <= 10.0
 
 
-def test_how_bad_the_hopeless_are_is_not_learnt():
+def test_losses_far_behind_the_front_are_clipped():
     objectives = (Objective("macs", "", "minimize"), Objective("score", "%", "maximize"))
     limits = (Constraint("latency", max=5.0),)
     problem = Problem(ToySpace(), objectives, limits)
     front = [[1, 50, 1], [2, 60, 1], [4, 70, 1]]
     rest = [[3, 41, 900], [3, 39, 1], [4, -50, 1], [9, 50, 1], [np.nan] * 3]
-    learnt = capped(problem, np.array(front + rest))
+    learnt = clip_to_front(problem, np.array(front + rest))
     # the front spans 3 and 20: less than 60 - 20 at 3, 70 - 20 at 4, and more than 1 + 3 at 50
     cut = [[3, 41, 900], [3, 40, 1], [4, 50, 1], [4, 50, 1], [np.nan] * 3]
     np.testing.assert_array_equal(learnt, np.array(front + cut))
     one = Problem(ToySpace(), objectives[1:])
-    np.testing.assert_array_equal(capped(one, learnt[:7, 1:]), learnt[:7, 1:])
+    np.testing.assert_array_equal(clip_to_front(one, learnt[:7, 1:]), learnt[:7, 1:])
 
 
 def test_optimism_moves_predictions_to_their_good_side():
@@ -223,10 +223,10 @@ def test_the_first_sample_spans_the_costs():
 def test_variables_of_one_kind_lean_alike():
     space = ToySpace(layers=8)
     assert kinds(space) == [tuple(range(1, 9))]
-    lean = _of_kinds(space, np.random.default_rng(0))
+    lean = _kind_tilts(space, np.random.default_rng(0))
     assert (lean[:, 0] == 0).all()  # depth, of no kind
     assert (lean[:, 1:] == lean[:, 1:2]).all()
-    assert lean[:, 1].std() == pytest.approx(OWN, rel=0.1)
+    assert lean[:, 1].std() == pytest.approx(KIND_STD, rel=0.1)
 
 
 def test_the_first_sample_keeps_computed_constraints():
@@ -301,14 +301,16 @@ class Flat(ToySpace):
     variables = tuple(Variable(f"x{j}", (1, 2, 3)) for j in range(8))
 
 
-def test_where_changes_add_up_every_leap_ends_on_the_front():
+def test_where_changes_add_up_every_recombined_move_ends_on_the_front():
     space, rng = Flat(), np.random.default_rng(0)
     costs = rng.normal(size=24)
     effects = np.column_stack([costs, -costs * rng.uniform(0.2, 5.0, 24)])
     start = space.sample(3, rng)
     who, column, made = changes(space, start)
     gained = (space.features(made) - space.features(start)[who]) @ effects
-    reached = {tuple(row) for row in leaps(space, start, who, column, gained, rng).tolist()}
+    reached = {
+        tuple(row) for row in recombined_moves(space, start, who, column, gained, rng).tolist()
+    }
     every = space.enumerate()
     best = every[pareto.nondominated(space.features(every) @ effects)]
     assert len(reached) > 5
@@ -316,7 +318,7 @@ def test_where_changes_add_up_every_leap_ends_on_the_front():
 
 
 @pytest.mark.parametrize("limit", [None, 0.0])
-def test_one_round_of_local_search_leaps_to_the_best(limit):
+def test_one_round_of_local_search_reaches_the_best(limit):
     space, rng = Flat(), np.random.default_rng(0)
     effects = rng.normal(size=(24, 2))
     goal = Objective("loss", "", "minimize")
@@ -327,7 +329,7 @@ def test_one_round_of_local_search_leaps_to_the_best(limit):
         return space.features(archs) @ effects[:, : len(problem.metrics)]
 
     start = space.sample(1, rng)
-    _, told = polish(problem, predict, start, predict(start), 1, 1, rng)
+    _, told = local_search(problem, predict, start, predict(start), 1, 1, rng)
     every = predict(space.enumerate())
     allowed = every[problem.violation(every) == 0, 0]
     found = told[problem.violation(told) == 0, 0]
@@ -346,7 +348,9 @@ def test_local_search_predicts_nothing_twice():
         )
 
     start = space.valid(space.sample(2, rng))
-    found, told = polish(problem, predict, np.array(start), predict(np.array(start)), 4, 5, rng)
+    found, told = local_search(
+        problem, predict, np.array(start), predict(np.array(start)), 4, 5, rng
+    )
     assert [tuple(row) for row in found.tolist()] == asked
     assert len(set(asked)) == len(asked) > 20
     np.testing.assert_array_equal(told, predict(found))

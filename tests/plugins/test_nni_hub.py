@@ -53,7 +53,7 @@ def test_samples_of_nni_and_back(space, seed):
     assert space.from_nni(again) == arch
     if not any(isinstance(m, NasBench101Cell) for m in space.template.modules()):
         on = space.active([arch])[0]
-        taking_part = [o.label for o in space.leaves if on[space.places[o.label]].any()]
+        taking_part = [o.label for o in space.encodings if on[space.places[o.label]].any()]
         assert taking_part
         assert all(again[label] == sample[label] for label in taking_part)
 

@@ -274,16 +274,16 @@ def test_other_jobs_never_load_nni():
 
 def test_searched_models():
     space = nasplug.make("space", "nni_darts")
-    sample = space.to_nni(space.searched("darts-v2"))
+    sample = space.to_nni(space.published_architecture("darts-v2"))
     assert sample["normal/op_5_1"] == "dil_conv_3x3" and sample["reduce/input_4_1"] == [2]
-    arch = nasplug.make("space", "nni_proxylessnas").searched("proxyless-mobile")
+    arch = nasplug.make("space", "nni_proxylessnas").published_architecture("proxyless-mobile")
     assert len(arch) == 26
     with pytest.raises(NasplugError, match="Unsupported architecture with name: darts-v9"):
-        space.searched("darts-v9")
+        space.published_architecture("darts-v9")
     small = nasplug.make("space", "nni_mobilenetv3")
     with pytest.raises(
         NasplugError, match=r"args \{.*'base_widths'.*expand_ratios.*must be one of"
     ):
-        small.searched("mobilenetv3-large-100")
+        small.published_architecture("mobilenetv3-large-100")
     with pytest.raises(NasplugError, match=r"must hold 'mobilenetv3-small-100'.*must be one of"):
-        small.searched("mobilenetv3-small-100")
+        small.published_architecture("mobilenetv3-small-100")

@@ -94,7 +94,7 @@ EVERY = {
     "darts": lambda: GradientSearch(Softmax(), **KNOBS),
     "darts, second order": lambda: GradientSearch(Softmax(), second_order=True, **KNOBS),
     "gdas": lambda: GradientSearch(Gumbel(), **KNOBS),
-    "snas": lambda: GradientSearch(Gumbel(hard=False, hot=5.0), **KNOBS),
+    "snas": lambda: GradientSearch(Gumbel(hard=False, initial_temperature=5.0), **KNOBS),
     "proxyless": lambda: GradientSearch(BinaryGates(), **KNOBS),
     "proxyless, one path": lambda: GradientSearch(BinaryGates(paths=1), **KNOBS),
     "enas": lambda: Enas(hidden=8, samples=10, **KNOBS),
@@ -190,7 +190,7 @@ FINDERS = {
     "second order": lambda **k: GradientSearch(
         Softmax(), alpha_lr=0.1, second_order=True, **FINDS, **k
     ),
-    "gdas": lambda **k: GradientSearch(Gumbel(hot=2.0), alpha_lr=0.1, **FINDS, **k),
+    "gdas": lambda **k: GradientSearch(Gumbel(initial_temperature=2.0), alpha_lr=0.1, **FINDS, **k),
     "snas": lambda **k: GradientSearch(Gumbel(False, 2.0), alpha_lr=0.1, **FINDS, **k),
     "proxyless": lambda **k: GradientSearch(BinaryGates(), alpha_lr=0.1, **FINDS, **k),
     "proxyless, one path": lambda **k: GradientSearch(BinaryGates(1), alpha_lr=0.1, **FINDS, **k),
@@ -301,7 +301,9 @@ def test_mistakes_are_named() -> None:
         r"strategy\.sweep must be weights of at least 0": lambda: FINDERS["enas"](sweep=[-1.0]),
         r"0 <= weights_first < training\.epochs": lambda: Enas(Training(epochs=3), weights_first=3),
         r"epochs of strategy\.training must": lambda: Training(epochs=0),
-        r"hot >= cold > 0 must hold": lambda: Gumbel(hot=0.1, cold=1.0),
+        r"initial_temperature >= final_temperature > 0 must hold": lambda: Gumbel(
+            initial_temperature=0.1, final_temperature=1.0
+        ),
         r"paths .* must be 1 or 2": lambda: BinaryGates(3),
         r"strategy\.episodes must be at least 2": lambda: Enas(Training(), episodes=1),
         r"strategy\.evaluations must be": lambda: SinglePath(RandomSearch(), LEARN, evaluations=0),

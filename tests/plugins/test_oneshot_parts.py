@@ -18,7 +18,7 @@ from nasplug_oneshot.relaxations import AJAR, BinaryGates, Gumbel, Softmax
 from nasplug import Constraint, Objective, Problem
 from nasplug.testing import ToySpace
 from nasplug.toolkit import pareto
-from nasplug.toolkit.second_order import unrolled
+from nasplug.toolkit.second_order import second_order_gradient
 
 ALPHAS = [torch.tensor([0.5, -1.0, 0.3]), torch.tensor([1.0, 0.0]), torch.tensor([0.7])]
 EVERY = [Softmax(), Gumbel(), Gumbel(hard=False), BinaryGates(1), BinaryGates(2)]
@@ -63,7 +63,7 @@ def test_one_option_is_open_as_often_as_it_is_likely(relaxation: Any) -> None:
 
 
 def test_relaxed_samples_harden_as_they_cool() -> None:
-    gumbel = Gumbel(hard=False, hot=10.0, cold=0.01)
+    gumbel = Gumbel(hard=False, initial_temperature=10.0, final_temperature=0.01)
     hottest = [float(gumbel.for_alphas(ALPHAS, t, generator())[0].max()) for t in (0.0, 0.5, 1.0)]
     assert hottest == sorted(hottest) and hottest[0] < 0.5 and hottest[2] > 0.99
 
@@ -98,7 +98,7 @@ def test_unrolled_is_the_derivative_through_a_step_of_the_weights() -> None:
         return (torch.tanh(data @ w) * alphas[0].softmax(0)).pow(2).sum() + 0.1 * w.pow(4).sum()
 
     before = weights[0].detach().clone()
-    found = unrolled(
+    found = second_order_gradient(
         lambda: loss(a, weights[0]), lambda: loss(b, weights[0]), weights, alphas, rate
     )
     (step,) = torch.autograd.grad(loss(a, weights[0]), weights, create_graph=True)

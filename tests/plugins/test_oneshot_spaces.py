@@ -75,7 +75,7 @@ KNOBS: dict[str, Any] = {"training": LEARN, "weights_first": 3, "device": "cpu"}
 RELAXED = {
     "darts": GradientSearch(Softmax(), alpha_lr=0.1, **KNOBS),
     "second order": GradientSearch(Softmax(), second_order=True, alpha_lr=0.1, **KNOBS),
-    "gdas": GradientSearch(Gumbel(hot=2.0), alpha_lr=0.1, **KNOBS),
+    "gdas": GradientSearch(Gumbel(initial_temperature=2.0), alpha_lr=0.1, **KNOBS),
     "snas": GradientSearch(Gumbel(False, 2.0), alpha_lr=0.1, **KNOBS),
     "proxyless": GradientSearch(BinaryGates(), alpha_lr=0.1, **KNOBS),
 }

@@ -7,8 +7,7 @@ import sklearn.svm
 from nasplug_predictors.auto import Auto
 from nasplug_predictors.boosting import Boosting
 from nasplug_predictors.ensemble import Ensemble
-from nasplug_predictors.folds import assign, out_of_fold
-from nasplug_predictors.gp import DOUBT, EXPECTED, GaussianProcess
+from nasplug_predictors.gp import PRIOR_MEAN, PRIOR_STD, GaussianProcess
 from nasplug_predictors.mlp import MLP
 from nasplug_predictors.ridge import Ridge
 from nasplug_predictors.sklearn_regressor import SklearnRegressor
@@ -19,6 +18,7 @@ from sklearn.gaussian_process.kernels import RBF, ConstantKernel, DotProduct
 
 from nasplug import NasplugError
 from nasplug.testing import PredictorContract
+from nasplug.toolkit.folds import assign, out_of_fold
 
 EVERY = {
     "ridge": Ridge,
@@ -119,7 +119,7 @@ def test_gp_shares_are_the_likeliest(data):
         fitted._shares = shares
         kernel = fitted._kernel(fitted._views, fitted._views)
         kernel += (np.exp(shares[-1]) + 1e-6) * np.eye(len(z))
-        doubt = (shares - EXPECTED) / DOUBT
+        doubt = (shares - PRIOR_MEAN) / PRIOR_STD
         _, size = np.linalg.slogdet(kernel)
         return 0.5 * (z @ np.linalg.solve(kernel, z) + size + doubt @ doubt)
 

@@ -9,7 +9,7 @@ import pytest
 from nasplug_strategies.evolution.aging_evolution import AgingEvolution
 from nasplug_strategies.evolution.algorithms import ALGORITHMS
 from nasplug_strategies.evolution.evolution import Evolution
-from nasplug_strategies.predictor_guided.single_fit_surrogate import OneShotPredictor
+from nasplug_strategies.predictor_guided.single_fit_surrogate import SingleFitSurrogate
 from nasplug_strategies.samplers.grid_search import GridSearch
 from nasplug_strategies.samplers.local_search import LocalSearch
 from nasplug_strategies.samplers.optuna_search import SAMPLERS, OptunaSearch
@@ -32,7 +32,7 @@ EVERY = {
     "local search": lambda: LocalSearch(starts=3, batch=4),
     "reinforce": Reinforce,
     "tpe in batches": lambda: OptunaSearch(batch=6, retries=2),
-    "one-shot predictor": lambda: OneShotPredictor(
+    "single-fit surrogate": lambda: SingleFitSurrogate(
         Ridge(), Evolution(population=10), samples=20, evaluations=100, batch=10
     ),
 }
@@ -204,7 +204,7 @@ def test_tell_must_fit_ask():
 # ---- preferences and warm-ups ----------------------------------------------------------------------
 
 IGNORES = {"grid", "grid, spread"}
-OTHERWISE = {"one-shot predictor", "local search"}
+OTHERWISE = {"single-fit surrogate", "local search"}
 """The score is something to learn from, or an order of what is measured anyway."""
 
 

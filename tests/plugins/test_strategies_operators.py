@@ -10,8 +10,8 @@ from nasplug_strategies.evolution.algorithms import ALGORITHMS
 from nasplug_strategies.evolution.evolution import Evolution
 from nasplug_strategies.evolution.operators import CROSSOVERS, Variation, breed, random_reset
 from nasplug_strategies.evolution.pymoo_algorithms import reference_directions
-from nasplug_strategies.nondominated_order import crowding, standing
-from nasplug_strategies.predictor_guided.single_fit_surrogate import OneShotPredictor
+from nasplug_strategies.nondominated_order import crowding_distance, nondominated_order
+from nasplug_strategies.predictor_guided.single_fit_surrogate import SingleFitSurrogate
 from nasplug_strategies.samplers.grid_search import lexicographic, spread
 from nasplug_strategies.samplers.local_search import LocalSearch
 from nasplug_strategies.samplers.optuna_search import OptunaSearch
@@ -75,17 +75,17 @@ def test_rounds_hear_of_whole_batches():
 def test_standing_is_feasible_first_then_rank_then_crowding():
     losses = np.array([[0, 4], [4, 0], [1, 1], [2, 2], [0, 0], [9, 9], [1.1, 0.9], [np.nan, 1]])
     violation = np.array([0, 0, 0, 0, 0.5, 0.1, 0, np.inf])
-    order = standing(losses, violation).tolist()
+    order = nondominated_order(losses, violation).tolist()
     assert set(order[:2]) == {0, 1}, "the ends of the front are the loneliest"
     assert set(order[2:4]) == {2, 6} and order[4] == 3
     assert order[5:] == [5, 4, 7], "the least infeasible next, the failed last"
     one = np.array([[3.0], [1.0], [2.0]])
-    assert standing(one, np.zeros(3)).tolist() == [1, 2, 0]
+    assert nondominated_order(one, np.zeros(3)).tolist() == [1, 2, 0]
 
 
 def test_crowding_known_answer():
     front = np.array([[0.0, 10.0], [1.0, 6.0], [4.0, 5.0], [10.0, 0.0]])
-    assert crowding(front).tolist() == [np.inf, 0.4 + 0.5, 0.9 + 0.6, np.inf]
+    assert crowding_distance(front).tolist() == [np.inf, 0.4 + 0.5, 0.9 + 0.6, np.inf]
 
 
 @pytest.mark.parametrize("name", sorted(CROSSOVERS))
@@ -219,7 +219,7 @@ OPTIMISERS = {
     "aging evolution": AgingEvolution,
     "local search": LocalSearch,
     "reinforce": Reinforce,
-    "one-shot predictor": lambda: OneShotPredictor(Ridge(), Evolution(), evaluations=2000),
+    "single-fit surrogate": lambda: SingleFitSurrogate(Ridge(), Evolution(), evaluations=2000),
     "cmaes": lambda: OptunaSearch("cmaes"),
     "tpe": lambda: OptunaSearch("tpe"),
 }

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset, random_split
 
 from nasplug import NasplugError, seeded
 from nasplug.toolkit.devices import move, pick
-from nasplug.toolkit.second_order import gradient, unrolled
+from nasplug.toolkit.second_order import gradient, second_order_gradient
 from nasplug_nni.retiarii.choices import open_choices, space
 
 log = logging.getLogger(__name__)
@@ -117,7 +117,7 @@ class DartsTrainer:
         weights = [p for p in self.supernet.parameters() if p.requires_grad]
         if self.unrolled:
             rate = float(self.optimizer.param_groups[0]["lr"])
-            slopes = unrolled(
+            slopes = second_order_gradient(
                 lambda: self._loss(batch)[1],
                 lambda: self._loss(other)[1],
                 weights,

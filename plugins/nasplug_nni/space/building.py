@@ -1,7 +1,7 @@
 """Builds networks of nni spaces: the class is called anew, in nni's context of one sample.
 
 nni keeps that context, and the counter behind automatic labels, in global state: one thread at a
-time. Its classes are bent only within these contexts, and are as before afterwards.
+time. Members of its classes are replaced within these contexts only.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LOCK = threading.RLock()
 
 
 @contextmanager
-def bent(owner: type, **members: Any) -> Iterator[None]:
+def patched(owner: type, **members: Any) -> Iterator[None]:
     """Within it `owner` has other members."""
     before = {name: owner.__dict__.get(name) for name in members}
     for name, member in members.items():
@@ -64,13 +64,15 @@ def sampled(sample: Mapping[str, Any]) -> Iterator[None]:
     with (
         LOCK,
         model_context(dict(sample)),
-        bent(SymbolicExpression, evaluate=evaluate),
-        bent(MutableExpression, freeze=lambda self, values: self.evaluate(values)),
+        patched(SymbolicExpression, evaluate=evaluate),
+        patched(MutableExpression, freeze=lambda self, values: self.evaluate(values)),
     ):
         yield
 
 
-def fixed(make: Callable[[], nn.Module], sample: Mapping[str, Any], whole: bool) -> nn.Module:
+def build_network(
+    make: Callable[[], nn.Module], sample: Mapping[str, Any], whole: bool
+) -> nn.Module:
     """The network that `make` builds for an nni `sample`, with fresh weights of its own.
 
     `whole` must be set where labels are automatic: nni's Repeat builds only as many blocks as are
@@ -78,7 +80,7 @@ def fixed(make: Callable[[], nn.Module], sample: Mapping[str, Any], whole: bool)
     """
     repeat = {"create_fixed_module": classmethod(_whole_repeat)} if whole else {}
     cell = {"_create_modules": chosen_operations(sample, _as_it_is)}
-    with sampled(sample), bent(Cell, **cell), bent(Repeat, **repeat):
+    with sampled(sample), patched(Cell, **cell), patched(Repeat, **repeat):
         network = make()
     for module in network.modules():
         if isinstance(module, ParametrizedModule) and getattr(module, "trace_args", None) is None:

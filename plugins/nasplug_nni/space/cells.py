@@ -1,4 +1,4 @@
-"""How a Cell of nni makes its operations: only those that are wanted, or one for every input.
+"""How a Cell of nni makes its operations: only those that are wanted.
 
 nni builds every candidate and keeps one. Of eight or more for each of twenty edges a cell, that is
 most of the time a network takes.
@@ -12,7 +12,6 @@ from typing import Any
 from torch import nn
 
 from nasplug_nni.nni3 import Cell, InputChoice, LayerChoice, create_cell_op_candidates
-from nasplug_nni.supernet.switch_modules import Selection, SwitchedEdge, SwitchedLayer
 
 CREATE = Cell._create_modules
 """nni's own."""
@@ -46,32 +45,6 @@ def chosen_operations(
                 cell.inputs[-1].append(inputs)
 
     return create
-
-
-def every_operation(selection: Selection) -> Callable[[Any, Any], None]:
-    """Makes every candidate of every edge, for each of its inputs: a cell that switches both."""
-
-    def create(cell: Any, candidates: Any) -> None:
-        for node in range(cell.num_predecessors, cell.num_nodes + cell.num_predecessors):
-            operations, inputs = nn.ModuleList(), nn.ModuleList()
-            for k in range(cell.num_ops_per_node):
-                choice = InputChoice._inner_choice(node, 1, None, f"input_{node}_{k}")
-                made = [
-                    create_cell_op_candidates(candidates, node, k, chosen)[0]
-                    for chosen in range(node)
-                ]
-                label = LayerChoice._inner_choice(list(made[0]), None, f"op_{node}_{k}").label
-                operations.append(SwitchedEdge(selection, label, choice.label, made))
-                inputs.append(nn.Identity())  # hands all states on to the edge
-            cell.ops.append(operations)
-            cell.inputs.append(inputs)
-
-    return create
-
-
-def switched_chosen(selection: Selection, label: str, name: str, module: nn.Module) -> nn.Module:
-    """The chosen operation, named as among its candidates."""
-    return SwitchedLayer(selection, label, {name: module})
 
 
 def _numbered(candidates: list[Any]) -> dict[str, Any]:

@@ -32,19 +32,19 @@ Path = Mapping[str, frozenset[Any]]
 
 
 @final
-class Activity:
+class ChoiceConditions:
     """What a walk through a space finds.
 
-    `leaves` holds every choice by label, `constraints` what must hold among them; `paths` the places
+    `choices` holds every choice by label, `constraints` what must hold among them; `paths` the places
     where each is met; `switchable` the labels that do nothing but choose among layers, inputs or
     depths, which a network can do as it runs.
     """
 
     def __init__(self, space: nn.Module) -> None:
-        self.leaves: dict[str, Any] = {}
+        self.choices: dict[str, Any] = {}
         self.constraints: dict[str, Any] = {}
         self.paths: dict[str, list[Path]] = {}
-        self.fixed: set[str] = set()
+        self.read_while_building: set[str] = set()
         walk(space, self, {})
         for label, mutable in space.simplify().items():
             if label not in self.paths:
@@ -53,7 +53,7 @@ class Activity:
     @property
     def switchable(self) -> set[str]:
         """The labels that nothing reads while a network is built."""
-        return set(self.leaves) - self.fixed
+        return set(self.choices) - self.read_while_building
 
     def meet(self, mutable: Any, path: Path, switch: bool) -> None:
         """Note the choices in `mutable`, met at `path`; `switch` says that it only chooses."""
@@ -62,10 +62,10 @@ class Activity:
             self.paths.setdefault(mutable.label, []).append(path)
             return
         for label, found in mutable.simplify().items():
-            self.leaves.setdefault(label, found)
+            self.choices.setdefault(label, found)
             self.paths.setdefault(label, []).append(path)
             if not switch:
-                self.fixed.add(label)
+                self.read_while_building.add(label)
 
     def keeps(self, sample: dict[str, Any]) -> bool:
         """Whether a sample of nni keeps the constraints of the modules that it chooses."""
@@ -75,7 +75,7 @@ class Activity:
             if any(all(sample[n] in v for n, v in p.items()) for p in self.paths[label])
         )
 
-    def conditions(self, label: str) -> tuple[dict[str, tuple[Any, ...]], ...]:
+    def when(self, label: str) -> tuple[dict[str, tuple[Any, ...]], ...]:
         """When the choice takes part, as `Variable.when` has it: the weakest paths; () for always."""
         paths: list[Path] = []
         for met in self.paths[label]:
@@ -86,14 +86,14 @@ class Activity:
             return ()
         return tuple(
             {
-                name: tuple(option(v) for v in self.leaves[name].values if v in values)
+                name: tuple(option(v) for v in self.choices[name].values if v in values)
                 for name, values in path.items()
             }
             for path in paths
         )
 
     def _all(self, label: str, values: frozenset[Any]) -> bool:
-        return values >= set(self.leaves[label].values) and self.conditions(label) == ()
+        return values >= set(self.choices[label].values) and self.when(label) == ()
 
     def order(self) -> list[str]:
         """The labels as they are met, but each after those that its conditions name."""
@@ -109,7 +109,7 @@ class Activity:
                     put(name, (*below, label))
                 order.append(label)
 
-        for label in self.leaves:
+        for label in self.choices:
             put(label, ())
         return order
 
@@ -124,7 +124,7 @@ def _and(path: Path, label: str, values: Iterable[Any]) -> Path:
 
 
 @singledispatch
-def walk(module: nn.Module, found: Activity, path: Path) -> None:
+def walk(module: nn.Module, found: ChoiceConditions, path: Path) -> None:
     """Meet every choice in `module`, which stands at `path`."""
     if isinstance(module, MutableModule):
         for mutable in module.mutables:
@@ -134,19 +134,19 @@ def walk(module: nn.Module, found: Activity, path: Path) -> None:
 
 
 @walk.register
-def _(module: LayerChoice, found: Activity, path: Path) -> None:
+def _(module: LayerChoice, found: ChoiceConditions, path: Path) -> None:
     found.meet(module.choice, path, switch=True)
     for name in module.names:
         walk(module[name], found, _and(path, module.choice.label, [name]))
 
 
 @walk.register
-def _(module: InputChoice, found: Activity, path: Path) -> None:
+def _(module: InputChoice, found: ChoiceConditions, path: Path) -> None:
     found.meet(module.choice, path, switch=True)
 
 
 @walk.register
-def _(module: Cell, found: Activity, path: Path) -> None:
+def _(module: Cell, found: ChoiceConditions, path: Path) -> None:
     """Which nodes are loose ends depends on the inputs, and with it the width of what follows."""
     switch = module.merge_op == "all"
     for kind in (module.inputs, module.ops):
@@ -158,7 +158,7 @@ def _(module: Cell, found: Activity, path: Path) -> None:
 
 
 @walk.register
-def _(module: Repeat, found: Activity, path: Path) -> None:
+def _(module: Repeat, found: ChoiceConditions, path: Path) -> None:
     depth = module.depth_choice
     if isinstance(depth, int):
         for block in module.blocks[:depth]:
@@ -181,7 +181,7 @@ def _(module: Repeat, found: Activity, path: Path) -> None:
 
 
 @walk.register
-def _(module: NasBench101Cell, found: Activity, path: Path) -> None:
+def _(module: NasBench101Cell, found: ChoiceConditions, path: Path) -> None:
     nodes = module.num_nodes
     found.meet(nodes, path, switch=False)
     for kind, spare in ((module.ops, 1), (module.inputs, 0)):

@@ -22,7 +22,7 @@ MOST_OPTIONS = 10_000
 """Of one variable."""
 
 
-class Leaf(Protocol):
+class ChoiceEncoding(Protocol):
     """The design variables of one choice."""
 
     @property
@@ -44,7 +44,7 @@ class Leaf(Protocol):
 
 
 @dataclass(frozen=True)
-class One:
+class OneOf:
     """One of several values: one variable."""
 
     label: str
@@ -73,7 +73,7 @@ class One:
 
 
 @dataclass(frozen=True)
-class Subset:
+class SubsetOf:
     """Any number of members: a variable each, 1 where it is chosen."""
 
     label: str
@@ -122,24 +122,24 @@ def _same(known: Any, value: Any) -> bool:
     return bool(known == value or plain(known) == value)
 
 
-def leaf(mutable: Any, granularity: int) -> Leaf:
-    """The leaf of a choice; numbers from a range are put on nni's grid of that granularity."""
+def encoding(mutable: Any, granularity: int) -> ChoiceEncoding:
+    """The encoding of a choice; numbers from a range are put on nni's grid of that granularity."""
     label = str(mutable.label)
     if isinstance(mutable, Categorical):
-        return One(label, tuple(mutable.values))
+        return OneOf(label, tuple(mutable.values))
     if isinstance(mutable, CategoricalMultiple):
         members, chosen = tuple(mutable.values), mutable.n_chosen
         if chosen is None:
-            return Subset(label, members)
+            return SubsetOf(label, members)
         if comb(len(members), chosen) > MOST_OPTIONS:
             raise NasplugError(
                 f"choice {label!r} must have at most {MOST_OPTIONS} combinations, but {chosen} of "
                 f"{len(members)} have {comb(len(members), chosen)}"
             )
-        return One(label, tuple(map(list, combinations(members, chosen))))
+        return OneOf(label, tuple(map(list, combinations(members, chosen))))
     if isinstance(mutable, Numerical):
         grid = (np.asarray(value).item() for value in mutable.grid(granularity=granularity))
-        return One(label, tuple(dict.fromkeys(grid)))
+        return OneOf(label, tuple(dict.fromkeys(grid)))
     raise NasplugError(
         f"choices must be LayerChoice, InputChoice, Repeat, Cell, nni.choice or a numerical one, but "
         f"{label!r} is {type(mutable).__name__}"

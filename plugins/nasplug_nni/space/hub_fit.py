@@ -6,12 +6,12 @@ import torch
 from torch import nn
 
 
-def of_hub(kind: type) -> bool:
+def is_of_hub(kind: type) -> bool:
     """Whether a class is nni's hub's, or comes from one that is."""
     return any(base.__module__.startswith("nni.nas.hub.pytorch.") for base in kind.__mro__)
 
 
-def fit(network: nn.Module, in_channels: int | None, num_classes: int | None) -> nn.Module:
+def fit_to_task(network: nn.Module, in_channels: int | None, num_classes: int | None) -> nn.Module:
     """Give the first convolution `in_channels`, the last linear layer `num_classes`; in place.
 
     The convolution keeps its weights, of the first input channels, again from the first where more

@@ -14,13 +14,13 @@ from torch import nn
 from nasplug import Architecture, NasplugError, SearchSpace, Variable, unknown
 from nasplug.contracts.types import Archs, BoolArray, IntArray
 from nasplug_nni.nni3 import NasBench101Cell
-from nasplug_nni.space.building import automatic, fixed
-from nasplug_nni.space.choice_conditions import Activity
-from nasplug_nni.space.choice_encoding import Leaf, leaf, plain
-from nasplug_nni.space.hub_fit import fit, of_hub
+from nasplug_nni.space.building import automatic, build_network
+from nasplug_nni.space.choice_conditions import ChoiceConditions
+from nasplug_nni.space.choice_encoding import ChoiceEncoding, encoding, plain
+from nasplug_nni.space.hub_fit import fit_to_task, is_of_hub
 from nasplug_nni.space.loading import arguments, find, template
 from nasplug_nni.space.nasbench101_pruning import pruned
-from nasplug_nni.space.published_architectures import published
+from nasplug_nni.space.published_architectures import published_architecture
 from nasplug_nni.supernet.nni_supernet import NniSuperNetwork
 
 REMEMBERED = 100_000
@@ -69,7 +69,7 @@ class NniSpace(SearchSpace):
         dims = {"num_classes": num_classes, "in_channels": in_channels, "image_size": image_size}
         self._arguments = arguments(kind, self.args, dims)
         self.template = template(kind, self._arguments)
-        self._activity = Activity(self.template)
+        self._choice_conditions = ChoiceConditions(self.template)
         if not self.variables:
             raise NasplugError(f"{self.model} must have choices, but has none")
 
@@ -88,24 +88,24 @@ class NniSpace(SearchSpace):
     # ---- what may be chosen ------------------------------------------------------------------------
 
     @cached_property
-    def leaves(self) -> tuple[Leaf, ...]:
+    def encodings(self) -> tuple[ChoiceEncoding, ...]:
         """The choices, in the order of their variables."""
-        leaves = self._activity.leaves
-        return tuple(leaf(leaves[label], self.granularity) for label in self._activity.order())
+        choices = self._choice_conditions.choices
+        return tuple(
+            encoding(choices[label], self.granularity) for label in self._choice_conditions.order()
+        )
 
     @cached_property
     def variables(self) -> tuple[Variable, ...]:  # type: ignore[override]
         """One for every choice, or for every input of an InputChoice of any number."""
-        activity = self._activity
-        return tuple(
-            v for one in self.leaves for v in one.variables(activity.conditions(one.label))
-        )
+        conditions = self._choice_conditions
+        return tuple(v for one in self.encodings for v in one.variables(conditions.when(one.label)))
 
     @cached_property
     def places(self) -> dict[str, slice]:
         """Where each label's variables stand in an architecture."""
         places, start = {}, 0
-        for one in self.leaves:
+        for one in self.encodings:
             stop = start + len(one.variables(()))
             places[one.label] = slice(start, stop)
             start = stop
@@ -114,7 +114,7 @@ class NniSpace(SearchSpace):
     @cached_property
     def switchable(self) -> set[str]:
         """The labels that a network can switch as it runs; the others are read as it is built."""
-        return self._activity.switchable
+        return self._choice_conditions.switchable
 
     @cached_property
     def _cells(self) -> list[NasBench101Cell]:
@@ -123,7 +123,7 @@ class NniSpace(SearchSpace):
 
     def is_valid(self, archs: Archs) -> BoolArray:
         """Whether nni's constraints hold."""
-        if not self._activity.constraints:
+        if not self._choice_conditions.constraints:
             return np.ones(len(archs), bool)
         return np.array([self._keeps(arch) for arch in _tuples(archs)], bool)
 
@@ -131,7 +131,7 @@ class NniSpace(SearchSpace):
     def _keeps(self) -> Callable[[Architecture], bool]:
         @lru_cache(REMEMBERED)
         def keeps(arch: Architecture) -> bool:
-            return self._activity.keeps(self.to_nni(arch))
+            return self._choice_conditions.keeps(self.to_nni(arch))
 
         return keeps
 
@@ -157,13 +157,13 @@ class NniSpace(SearchSpace):
     @property
     def regular(self) -> bool:
         """Whether there is no constraint."""
-        return not self._activity.constraints
+        return not self._choice_conditions.constraints
 
     # ---- nni's samples -----------------------------------------------------------------------------
 
     def to_nni(self, arch: Architecture) -> dict[str, Any]:
         """The sample of nni: label to value, with first values where a choice takes no part."""
-        return {one.label: one.decode(arch[self.places[one.label]]) for one in self.leaves}
+        return {one.label: one.decode(arch[self.places[one.label]]) for one in self.encodings}
 
     def from_nni(self, sample: Mapping[str, Any]) -> Architecture:
         """The architecture of a sample of nni; choices that take no part may be missing.
@@ -172,7 +172,7 @@ class NniSpace(SearchSpace):
         """
         genes = self._encode(sample)
         on = self.active([genes])[0]
-        for one in self.leaves:
+        for one in self.encodings:
             if on[self.places[one.label]].any() and one.label not in sample:
                 raise NasplugError(f"the sample must have a value for {one.label!r}, but has none")
         return self._settled(genes, sample)
@@ -200,7 +200,7 @@ class NniSpace(SearchSpace):
 
     def _encode(self, sample: Mapping[str, Any]) -> tuple[int, ...]:
         genes: list[int] = []
-        for one in self.leaves:
+        for one in self.encodings:
             if one.label not in sample:
                 genes += [0] * len(one.variables(()))
                 continue
@@ -212,9 +212,9 @@ class NniSpace(SearchSpace):
                 ) from None
         return tuple(genes)
 
-    def searched(self, name: str) -> Architecture:
+    def published_architecture(self, name: str) -> Architecture:
         """The published architecture that nni calls `name`, e.g. "darts-v2", without weights."""
-        return published(self, name)
+        return published_architecture(self, name)
 
     # ---- networks ----------------------------------------------------------------------------------
 
@@ -226,11 +226,11 @@ class NniSpace(SearchSpace):
     @property
     def automatic(self) -> bool:
         """Whether nni numbers labels of this space itself."""
-        return automatic(self._activity.leaves)
+        return automatic(self._choice_conditions.choices)
 
     def build(self, arch: Architecture) -> nn.Module:
         """The network of nni for one sample, all weights fresh and its own."""
-        return fixed(self.make, self.to_nni(arch), self.automatic)
+        return build_network(self.make, self.to_nni(arch), self.automatic)
 
     def example_inputs(self, batch_size: int) -> tuple[torch.Tensor, ...]:
         """Standard normal numbers, shape (batch_size, *input_shape), always the same."""
@@ -261,4 +261,4 @@ def _make(
     num_classes: int | None,
 ) -> nn.Module:
     network = kind(**copy.deepcopy(dict(arguments)))
-    return fit(network, in_channels, num_classes) if of_hub(kind) else network
+    return fit_to_task(network, in_channels, num_classes) if is_of_hub(kind) else network

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from nasplug import Architecture, NasplugError
-from nasplug_nni.space.building import LOCK, bent
+from nasplug_nni.space.building import LOCK, patched
 
 
 class _Found(Exception):
@@ -30,7 +30,7 @@ def look_up(kind: Any, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
         return stop
 
     try:
-        with LOCK, bent(kind, frozen_factory=classmethod(factory)):
+        with LOCK, patched(kind, frozen_factory=classmethod(factory)):
             kind.load_searched_model(name, pretrained=False, download=False)
     except _Found as found:
         return found.arguments, found.sample
@@ -42,7 +42,7 @@ def look_up(kind: Any, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
     raise NasplugError(f"{kind.__name__} must know the sample of {name!r}, but does not give it")
 
 
-def published(space: Any, name: str) -> Architecture:
+def published_architecture(space: Any, name: str) -> Architecture:
     """The architecture that nni calls `name`, in `space`, which must have its choices."""
     args, sample = look_up(type(space.template), name)
     try:

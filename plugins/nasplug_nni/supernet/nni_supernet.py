@@ -10,9 +10,9 @@ from torch import nn
 from torch.func import functional_call
 
 from nasplug import Architecture, NasplugError, SuperNetwork, Variable, seeded
-from nasplug_nni.space.choice_encoding import Leaf, Subset
+from nasplug_nni.space.choice_encoding import ChoiceEncoding, SubsetOf
 from nasplug_nni.supernet.size_masks import Masks
-from nasplug_nni.supernet.switch_builder import switched
+from nasplug_nni.supernet.switch_builder import build_switched
 from nasplug_nni.supernet.switch_modules import Pick, Selection
 from nasplug_nni.supernet.weight_sharing import Store, entries, larger, part
 
@@ -24,7 +24,7 @@ class Space(Protocol):
     """What a super-network needs to know of its space."""
 
     variables: tuple[Variable, ...]
-    leaves: tuple[Leaf, ...]
+    encodings: tuple[ChoiceEncoding, ...]
     places: dict[str, slice]
     switchable: set[str]
     make: Any
@@ -75,7 +75,7 @@ class NniSuperNetwork(SuperNetwork, nn.Module):
         self._setting = self._read(self.arch)
         self.selection.picks = {
             one.label: self._picks(one, self.arch[self.space.places[one.label]])
-            for one in self.space.leaves
+            for one in self.space.encodings
         }
 
     def mix(self, weights: Sequence[torch.Tensor]) -> None:
@@ -87,7 +87,7 @@ class NniSuperNetwork(SuperNetwork, nn.Module):
         """
         picks: dict[str, Sequence[Pick]] = {}
         genes, soft = [0] * len(weights), {}
-        for one in self.space.leaves:
+        for one in self.space.encodings:
             place = self.space.places[one.label]
             shares = weights[place]
             if one.label in self.space.switchable:
@@ -143,14 +143,14 @@ class NniSuperNetwork(SuperNetwork, nn.Module):
     # ---- what is picked ----------------------------------------------------------------------------
 
     @staticmethod
-    def _picks(one: Leaf, indices: Sequence[int]) -> list[Pick]:
+    def _picks(one: ChoiceEncoding, indices: Sequence[int]) -> list[Pick]:
         value = one.decode(indices)
-        return [(v, None) for v in value] if isinstance(one, Subset) else [(value, None)]
+        return [(v, None) for v in value] if isinstance(one, SubsetOf) else [(value, None)]
 
     @staticmethod
-    def _shares(one: Leaf, weights: Sequence[torch.Tensor]) -> list[Pick]:
+    def _shares(one: ChoiceEncoding, weights: Sequence[torch.Tensor]) -> list[Pick]:
         """The picks of a mixture: options of weight 0 are left out."""
-        if isinstance(one, Subset):
+        if isinstance(one, SubsetOf):
             present = [share[1] for share in weights]
             return [(m, w) for m, w in zip(one.members, present, strict=True) if w.detach() != 0]
         (share,) = weights
@@ -167,8 +167,12 @@ class NniSuperNetwork(SuperNetwork, nn.Module):
 
     @torch.no_grad()
     def _check(self, setting: Architecture, soft: Mapping[int, torch.Tensor]) -> None:
-        """An error unless masks give what networks built for the smallest sizes, and for each option
-        once, give; it names a choice that fails by itself, else all."""
+        """Verify that masking reproduces the network that is built for each option.
+
+        Tried with the smallest sizes, and with settings in which each option stands once; the error of
+        the outputs may be at most 1e-3 of their spread over the inputs. Otherwise a NasplugError that
+        names the variable that fails by itself, or all of them.
+        """
         turns = range(max(map(len, soft.values())))
         tries = [{j: (turn + j) % len(share) for j, share in soft.items()} for turn in turns]
         smallest = {j: self.space.smallest[j] for j in soft}
@@ -243,12 +247,12 @@ class NniSuperNetwork(SuperNetwork, nn.Module):
     def _switched(self, setting: Architecture, every: bool) -> nn.Module:
         space = self.space
         sample = space.to_nni(setting)
-        return switched(space.make, sample, self.selection, space.automatic, every)
+        return build_switched(space.make, sample, self.selection, space.automatic, every)
 
     def _settings(self) -> Iterator[Architecture]:
         """Settings that together have every option of what is read, the extremes first."""
         space = self.space
-        free = [j for one in space.leaves if one.label not in space.switchable
+        free = [j for one in space.encodings if one.label not in space.switchable
                 for j in range(*space.places[one.label].indices(len(space.variables)))]  # fmt: skip
         most = max((len(space.variables[j].options) for j in free), default=0)
         genes = [list(space.largest), list(space.smallest)]

@@ -17,17 +17,18 @@ from nasplug_nni.nni3 import (
     Mutable,
     Repeat,
 )
-from nasplug_nni.space.building import bent, sampled
-from nasplug_nni.space.cells import CREATE, chosen_operations, every_operation, switched_chosen
+from nasplug_nni.space.building import patched, sampled
+from nasplug_nni.space.cells import CREATE, chosen_operations
 from nasplug_nni.supernet.switch_modules import (
     Selection,
     SwitchedInputs,
     SwitchedLayer,
     SwitchedRepeat,
 )
+from nasplug_nni.supernet.switched_cells import every_operation, switched_chosen
 
 
-def switched(
+def build_switched(
     make: Callable[[], nn.Module],
     sample: Mapping[str, Any],
     selection: Selection,
@@ -36,8 +37,8 @@ def switched(
 ) -> nn.Module:
     """The network that `make` builds, with switches on `selection` in it.
 
-    What is read while it is built is that of `sample`. `whole` is as in `fixed`. With `every`, even
-    operations that are no switch's are there, beside the chosen one.
+    What is read while it is built is that of `sample`. `whole` is as in `build_network`. With
+    `every`, even operations that are no switch's are there, beside the chosen one.
     """
     swaps = {
         LayerChoice: {"create_fixed_module": classmethod(_layer(selection))},
@@ -47,7 +48,7 @@ def switched(
     }
     with sampled(sample), ExitStack() as stack:
         for owner, members in swaps.items():
-            stack.enter_context(bent(owner, **members))
+            stack.enter_context(patched(owner, **members))
         return make()
 
 
@@ -106,7 +107,7 @@ def _cell(
         if cell.merge_op == "all":
             everything(cell, candidates)
         else:
-            with bent(InputChoice, create_fixed_module=fixed_inputs):
+            with patched(InputChoice, create_fixed_module=fixed_inputs):
                 (CREATE if every else chosen)(cell, candidates)
 
     return create

@@ -12,8 +12,15 @@ from nasplug import NasplugError, Preference, Problem, Strategy, at_least
 from nasplug.contracts.types import Architecture, FloatArray
 from nasplug.toolkit.ask_tell import AskTell, Search
 from nasplug_strategies.candidate_scoring import best_first, draws
-from nasplug_strategies.nondominated_order import standing
-from nasplug_strategies.warm_start import fill_up, opening
+from nasplug_strategies.nondominated_order import nondominated_order
+from nasplug_strategies.population import SampleSize, population_for
+from nasplug_strategies.warm_start import fill_up, warm_start_architectures
+
+POOL = 64
+"""Of the zero-cost NAS experiments (Abdelfattah et al. 2021)."""
+
+TOURNAMENT = 10
+"""Of theirs too."""
 
 
 @final
@@ -29,8 +36,10 @@ class AgingEvolution(Strategy):
     With a preference the child is, as published, the best-scored of the winner's new neighbours.
 
     Args:
-        pool: architectures alive; so many random ones are measured first.
-        tournament: how many of the pool take part in a tournament.
+        pool: architectures alive; so many random ones are measured first. null: budget // 5, at least
+            4 and at most `POOL`, which is the published 64 from a budget of 320 on.
+        tournament: how many of the pool take part in a tournament. null: the published 10 of 64, in
+            proportion to the pool, at least 2.
         batch: children proposed at a time; more only where many can be measured at once.
         greed: with a preference, how often the best-scored neighbour is the child, else a random one.
         warm_start: a run's folder, whose front is measured first, or one of its CSV files.
@@ -38,13 +47,15 @@ class AgingEvolution(Strategy):
 
     def __init__(
         self,
-        pool: int = 64,
-        tournament: int = 10,
+        pool: int | None = None,
+        tournament: int | None = None,
         batch: int = 1,
         greed: float = 0.75,
         warm_start: str | None = None,
     ) -> None:
-        if not 1 <= tournament <= pool:
+        if pool is not None:
+            at_least("pool", pool, 1)
+        if tournament is not None and not 1 <= tournament <= (pool or tournament):
             raise NasplugError(
                 f"1 <= tournament <= pool must hold, but got (tournament={tournament}, pool={pool})"
             )
@@ -56,25 +67,31 @@ class AgingEvolution(Strategy):
         self.batch = batch
         self.greed = greed
         self.warm_start = warm_start
+        self._sample_size = SampleSize()
 
     def setup(self, problem: Problem) -> None:
         """Start anew."""
-        self._rounds = AskTell(self._search(problem, opening(problem, self.warm_start, self.pool)))
+        chosen = population_for(problem.budget, POOL)
+        size = chosen if self.pool is None else self.pool
+        published = POOL if self.pool is None else None
+        self._sample_size.announce("aging_evolution", "pool", size, problem.budget, published)
+        first = warm_start_architectures(problem, self.warm_start, size)
+        self._ask_tell = AskTell(self._search(problem, first, size))
 
     def ask(self, n: int) -> Sequence[Architecture]:
         """What is left of the first pool, then of the batch of children, at most `n`."""
-        return self._rounds.ask(n)
+        return self._ask_tell.ask(n)
 
     def tell(self, archs: Sequence[Architecture], values: FloatArray) -> None:
         """Children join the pool once their whole batch is told."""
-        self._rounds.tell(archs, values)
+        self._ask_tell.tell(archs, values)
 
-    def _search(self, problem: Problem, first: list[Architecture]) -> Search:
+    def _search(self, problem: Problem, first: list[Architecture], size: int) -> Search:
         rng = np.random.default_rng(problem.seed)
-        first = fill_up(first, self.pool, problem.space, rng)
+        first = fill_up(first, size, problem.space, rng)
         seen = set(first)
         values = yield first
-        pool = deque(zip(first, values, strict=True), maxlen=self.pool)
+        pool = deque(zip(first, values, strict=True), maxlen=size)
         while True:
             children = self._children(problem, pool, seen, rng)
             values = yield children
@@ -89,10 +106,11 @@ class AgingEvolution(Strategy):
     ) -> list[Architecture]:
         """A batch of new neighbours of tournament winners; random ones where there are none."""
         values = np.array([row for _, row in pool])
-        place = np.argsort(standing(problem.losses(values), problem.violation(values)))
+        place = np.argsort(nondominated_order(problem.losses(values), problem.violation(values)))
+        tournament = self.tournament or max(2, round(TOURNAMENT / POOL * (pool.maxlen or POOL)))
         children: list[Architecture] = []
         for _ in range(self.batch):
-            drawn = rng.permutation(len(pool))[: self.tournament]
+            drawn = rng.permutation(len(pool))[:tournament]
             for i in drawn[np.argsort(place[drawn])]:
                 fresh = [a for a in problem.space.neighbours(pool[i][0]) if a not in seen]
                 if fresh:

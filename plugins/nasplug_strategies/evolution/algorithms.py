@@ -25,7 +25,7 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class AlgorithmSpec:
     """How to build an algorithm, and what it can do.
 
     `least` to `most` objectives. `settings`: its own knobs, beyond those that all share.
@@ -54,23 +54,23 @@ def _pymoo(name: str, constraints: bool = True) -> Callable[[Parts], Engine]:
     return partial(PymooEngine, build=build, constraints=constraints)
 
 
-ALGORITHMS: dict[str, Recipe] = {
-    "nsga2": Recipe(NSGA2, least=1),
-    "nsga3": Recipe(_pymoo("nsga3")),
-    "unsga3": Recipe(_pymoo("unsga3")),
-    "agemoea": Recipe(_pymoo("agemoea")),
-    "agemoea2": Recipe(_pymoo("agemoea2")),
-    "smsemoa": Recipe(_pymoo("smsemoa")),
-    "spea2": Recipe(_pymoo("spea2")),
-    "ga": Recipe(_pymoo("ga"), least=1, most=1),
-    "ctaea": Recipe(_pymoo("ctaea"), one_for_one=True),
-    "moead": Recipe(
+ALGORITHMS: dict[str, AlgorithmSpec] = {
+    "nsga2": AlgorithmSpec(NSGA2, least=1),
+    "nsga3": AlgorithmSpec(_pymoo("nsga3")),
+    "unsga3": AlgorithmSpec(_pymoo("unsga3")),
+    "agemoea": AlgorithmSpec(_pymoo("agemoea")),
+    "agemoea2": AlgorithmSpec(_pymoo("agemoea2")),
+    "smsemoa": AlgorithmSpec(_pymoo("smsemoa")),
+    "spea2": AlgorithmSpec(_pymoo("spea2")),
+    "ga": AlgorithmSpec(_pymoo("ga"), least=1, most=1),
+    "ctaea": AlgorithmSpec(_pymoo("ctaea"), one_for_one=True),
+    "moead": AlgorithmSpec(
         _pymoo("moead", constraints=False),
         constraints=False,
         one_for_one=True,
         settings={"neighbours": Setting(20, 2), "neighbour_mating": Setting(0.9, 0, 1)},
     ),
-    "rvea": Recipe(
+    "rvea": AlgorithmSpec(
         _pymoo("rvea"),
         settings={
             "generations": Setting(40, 1),
@@ -100,7 +100,7 @@ def check(algorithm: str, problem: Problem) -> None:
     if not ALGORITHMS[algorithm].can(problem):
         n = len(problem.objectives)
         what = f"{n} objective{'s' * (n > 1)}" + " under constraints" * bool(problem.constraints)
-        able = ", ".join(sorted(name for name, recipe in ALGORITHMS.items() if recipe.can(problem)))
+        able = ", ".join(sorted(name for name, spec in ALGORITHMS.items() if spec.can(problem)))
         raise NasplugError(
             f"{algorithm} cannot search for {what}; these can: {able}. Type e.g. +strategy=nsga2"
         )

@@ -16,8 +16,12 @@ from nasplug_strategies.evolution.algorithms import ALGORITHMS, check
 from nasplug_strategies.evolution.algorithms import settings as own_settings
 from nasplug_strategies.evolution.engine import Exhausted, Parts
 from nasplug_strategies.evolution.operators import Variation
-from nasplug_strategies.nondominated_order import standing
-from nasplug_strategies.warm_start import fill_up, opening
+from nasplug_strategies.nondominated_order import nondominated_order
+from nasplug_strategies.population import SampleSize, population_for
+from nasplug_strategies.warm_start import fill_up, warm_start_architectures
+
+POPULATION = 50
+"""Table 4 of the DyNAS-T paper."""
 
 FAILED = 1e3
 """Loss of an architecture that could not be measured; the first population's lie in 0..1."""
@@ -38,8 +42,9 @@ class Evolution(Strategy):
     Args:
         algorithm: one of nsga2, nsga3, unsga3, agemoea, agemoea2, moead, ctaea, smsemoa, rvea, spea2
             and, for one objective, ga.
-        population: how many survive; for nsga3, unsga3, moead, ctaea and rvea also the number of
-            reference directions.
+        population: how many survive; so many are measured at random first. For nsga3, unsga3, moead,
+            ctaea and rvea also the number of reference directions. null: budget // 5, at least 4 and
+            at most `POPULATION`, which is the published 50 from a budget of 250 on.
         offspring: children in a generation; null: as many as the population.
         crossover: "uniform" or "two_point".
         crossover_rate: probability that a pair mixes its genes.
@@ -53,7 +58,7 @@ class Evolution(Strategy):
     def __init__(
         self,
         algorithm: str = "nsga2",
-        population: int = 50,
+        population: int | None = None,
         offspring: int | None = None,
         crossover: Literal["uniform", "two_point"] = "uniform",
         crossover_rate: float = 0.9,
@@ -63,11 +68,12 @@ class Evolution(Strategy):
     ) -> None:
         if algorithm not in ALGORITHMS:
             raise unknown("algorithm", algorithm, ALGORITHMS)
-        recipe = ALGORITHMS[algorithm]
-        at_least("population", population, 2)
+        spec = ALGORITHMS[algorithm]
+        if population is not None:
+            at_least("population", population, 2)
         if offspring is not None and offspring < 1:
             raise NasplugError(f"offspring must be at least 1 or null, but got {offspring}")
-        if recipe.one_for_one and offspring not in (None, population):
+        if spec.one_for_one and offspring not in (None, population):
             raise NasplugError(
                 f"{algorithm} has one child a reference direction: offspring must be null, but got "
                 f"{offspring}; change population instead"
@@ -81,37 +87,41 @@ class Evolution(Strategy):
         self.settings = own_settings(algorithm, settings or {})
         self.warm_start = warm_start
         self._variation = Variation(crossover, crossover_rate, mutation_rate)
+        self._sample_size = SampleSize()
 
     def setup(self, problem: Problem) -> None:
         """Start anew; an error if the algorithm cannot do so many objectives, or constraints."""
         check(self.algorithm, problem)
-        self._rounds = AskTell(
-            self._search(problem, opening(problem, self.warm_start, self.population))
-        )
+        chosen = population_for(problem.budget, POPULATION)
+        size = chosen if self.population is None else self.population
+        published = POPULATION if self.population is None else None
+        self._sample_size.announce(self.algorithm, "population", size, problem.budget, published)
+        first = warm_start_architectures(problem, self.warm_start, size)
+        self._ask_tell = AskTell(self._search(problem, first, size))
 
     def ask(self, n: int) -> Sequence[Architecture]:
         """What is left of the generation, at most `n`."""
-        return self._rounds.ask(n)
+        return self._ask_tell.ask(n)
 
     def tell(self, archs: Sequence[Architecture], values: FloatArray) -> None:
         """The generation is selected from once all of it is told."""
-        self._rounds.tell(archs, values)
+        self._ask_tell.tell(archs, values)
 
-    def _search(self, problem: Problem, first: list[Architecture]) -> Search:
+    def _search(self, problem: Problem, first: list[Architecture], size: int) -> Search:
         rng = np.random.default_rng(problem.seed)
-        first = fill_up(first, self.population, problem.space, rng)
+        first = fill_up(first, size, problem.space, rng)
         seen = set(first)
         values = yield first
-        if len(first) < self.population:
+        if len(first) < size:
             return
-        best = standing(problem.losses(values), problem.violation(values))[: self.population]
+        best = nondominated_order(problem.losses(values), problem.violation(values))[:size]
         scale = _Scale(problem, values)
         losses, violation = scale(values[best])
         engine = ALGORITHMS[self.algorithm].build(
             Parts(
                 space=problem.space,
                 variation=self._variation,
-                offspring=self.offspring or self.population,
+                offspring=self.offspring or size,
                 genes=np.array(first, np.int64)[best],
                 losses=losses,
                 violation=violation,

@@ -14,7 +14,7 @@ import numpy as np
 from nasplug.contracts.types import Architecture, FloatArray, IntArray
 from nasplug_strategies.evolution.engine import Exhausted, Parts
 from nasplug_strategies.evolution.operators import breed
-from nasplug_strategies.nondominated_order import standing
+from nasplug_strategies.nondominated_order import nondominated_order
 
 
 @final
@@ -48,5 +48,5 @@ class NSGA2:
         genes = np.concatenate([self._genes, self._children])
         losses = np.concatenate([self._losses, losses])
         violation = np.concatenate([self._violation, violation])
-        best = standing(losses, violation)[: self._parts.population]
+        best = nondominated_order(losses, violation)[: self._parts.population]
         self._genes, self._losses, self._violation = genes[best], losses[best], violation[best]

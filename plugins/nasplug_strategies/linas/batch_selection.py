@@ -7,7 +7,7 @@ import numpy as np
 from nasplug import Problem
 from nasplug.contracts.types import FloatArray, IntArray
 from nasplug.toolkit import pareto
-from nasplug_strategies.nondominated_order import standing
+from nasplug_strategies.nondominated_order import nondominated_order
 
 MARGIN = 0.1
 """How far beyond the worst measured loss the reference lies, of the range."""
@@ -29,11 +29,12 @@ def choose(
     in the box that everything measured spans. That gain only shrinks as more are chosen, so only
     the leader's is computed (Minoux 1978), the others' are bounds. With `rng`, `SPARE` more are
     lined up so, and the n are drawn from all in proportion to these gains: a mistaken leader is not
-    believed again and again. What gains nothing, or breaks a constraint, follows by `standing`.
+    believed again and again. What gains nothing, or breaks a constraint, follows in
+    `nondominated_order`.
     Values have shape (.., len(problem.metrics)); failed rows are NaN.
     """
     losses, violation = problem.losses(predicted), problem.violation(predicted)
-    order = standing(losses, violation)
+    order = nondominated_order(losses, violation)
     known = problem.losses(measured)
     low, high = pareto.bounds(known)
     front = known[pareto.nondominated(known, problem.violation(measured))]

@@ -1,4 +1,4 @@
-"""What LINAS measures first: a few architectures spread over the range of costs."""
+"""The initial design of LINAS: a few architectures spread over the range of costs."""
 
 from __future__ import annotations
 
@@ -12,28 +12,31 @@ POOL = 400
 """Candidates to choose from."""
 
 TILT = 3.0
-"""Log odds between a variable's dearest and cheapest option, at most."""
+"""The largest |t| that a candidate draws: t is half the log odds between the options of highest and
+of lowest cost."""
 
-OWN = 1.0
-"""Standard deviation of what a variable's kinds add to these log odds."""
+KIND_STD = 1.0
+"""Standard deviation of the noise that its kinds add to t of a variable."""
 
 
 def spread_sample(
     problem: Problem, n: int, rng: np.random.Generator, exclude: list[Architecture]
 ) -> list[Architecture]:
-    """`n` architectures outside `exclude`, evenly spread over the cost range, the cheapest and the
-    dearest among them; fewer if the space holds fewer.
+    """`n` architectures outside `exclude`, evenly spread over the cost range, those of lowest and of
+    highest cost among them; fewer if the space holds fewer.
 
-    Uniform random architectures are all of middling size. Here every candidate has a tilt of its
-    own, by which all of its variables lean to their dear or to their cheap options, and on top of
-    that one for every kind of variables, so that a few tell large kernels from large widths. Those
-    that computed constraints forbid are left out, as long as others are left.
+    Uniform random architectures all have middling costs. So `POOL` candidates are drawn with
+    P(option k of a variable) proportional to exp(t * c_k): c_k in [-1, 1] is the option's relative
+    cost, and t ~ U(-3, 3) is drawn for each candidate, plus Gaussian noise for each kind of variable
+    (`features.kinds`), so that a few measurements tell large kernels from large widths. Of these the
+    nearest to n even places on the logarithm of the cost are taken. Candidates that break a
+    constraint on computed costs are left out, as long as others are left.
     """
     space = problem.space
     levels = _levels(problem, rng)
     tilt = rng.uniform(-TILT, TILT, POOL)
     tilt[:2] = -np.inf, np.inf
-    genes = _lean(levels, tilt[:, None] + _of_kinds(space, rng), rng)
+    genes = _draw(levels, tilt[:, None] + _kind_tilts(space, rng), rng)
     pool = [a for a in dict.fromkeys(space.valid(genes)) if a not in set(exclude)]
     if not pool:
         return []
@@ -54,7 +57,7 @@ def spread_sample(
 
 
 def _levels(problem: Problem, rng: np.random.Generator) -> list[FloatArray]:
-    """For each variable its options' places between cheapest (-1) and dearest (1)."""
+    """For each variable the relative costs c_k of its options, in [-1, 1]."""
     space = problem.space
     counts = [len(v.options) for v in space.variables]
     effects = cost_effects(space, space.sample(SAMPLE, rng))
@@ -63,19 +66,19 @@ def _levels(problem: Problem, rng: np.random.Generator) -> list[FloatArray]:
     return [part / scale if scale > 0 else part for part, scale in zip(parts, scales, strict=True)]
 
 
-def _of_kinds(space: SearchSpace, rng: np.random.Generator) -> FloatArray:
-    """What its kinds add to the tilt of each variable in each candidate, shape (POOL, v)."""
+def _kind_tilts(space: SearchSpace, rng: np.random.Generator) -> FloatArray:
+    """The noise that kinds add to t of each variable in each candidate, shape (POOL, v)."""
     added = np.zeros((POOL, len(space.variables)))
     count = np.zeros(len(space.variables))
     for group in kinds(space):
         added[:, group] += rng.normal(size=(POOL, 1))
         count[list(group)] += 1
-    return added * (OWN / np.sqrt(np.maximum(count, 1.0)))
+    return added * (KIND_STD / np.sqrt(np.maximum(count, 1.0)))
 
 
-def _lean(levels: list[FloatArray], tilt: FloatArray, rng: np.random.Generator) -> IntArray:
-    """Genes of shape (n, v), each variable drawn with log odds tilt (n, v) * level; where the tilt is
-    infinite, the extreme."""
+def _draw(levels: list[FloatArray], tilt: FloatArray, rng: np.random.Generator) -> IntArray:
+    """Genes of shape (n, v): P(option k) is proportional to exp(tilt * level_k), tilts of shape (n, v);
+    where the tilt is infinite, the option of the extreme level."""
     columns = []
     for level, lean in zip(levels, tilt.T, strict=True):
         odds = np.exp(np.where(np.isfinite(lean), lean, 0.0)[:, None] * level)

@@ -1,8 +1,9 @@
-"""Linas: measure few, learn, search on what was learnt, measure the most promising."""
+"""Linas: measure a few, fit predictors, search on predictions, measure the most promising."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import ceil, prod
 from typing import final
 
@@ -11,14 +12,15 @@ import numpy as np
 from nasplug import NasplugError, Predictor, Problem, SearchSpace, Strategy, at_least
 from nasplug.contracts.types import Architecture, FloatArray, IntArray
 from nasplug.toolkit.ask_tell import AskTell, Search
-from nasplug_strategies.candidate_scoring import draws, of_each
+from nasplug.toolkit.search_on_predictions import search_on_predictions
+from nasplug_strategies.candidate_scoring import best_of_groups, draws
 from nasplug_strategies.linas.batch_selection import choose
 from nasplug_strategies.linas.features import Features
 from nasplug_strategies.linas.initial_design import spread_sample
-from nasplug_strategies.linas.local_search import distinct, keys, polish, search_predicted
-from nasplug_strategies.linas.model import Model, capped, keep_memory
-from nasplug_strategies.nondominated_order import standing
-from nasplug_strategies.warm_start import fill_up, opening
+from nasplug_strategies.linas.local_search import distinct, keys, local_search
+from nasplug_strategies.linas.model import Model, clip_to_front, keep_memory
+from nasplug_strategies.nondominated_order import nondominated_order
+from nasplug_strategies.warm_start import fill_up, warm_start_architectures
 
 
 @final
@@ -26,33 +28,40 @@ class Linas(Strategy):
     """Lightweight iterative neural architecture search, made for the fewest measurements.
 
     The frame is that of Cummings et al., "A hardware-aware framework for accelerating neural
-    architecture search across modalities" (2022), Algorithm 1: in turn predictors learn from all
-    that is measured, an inner search runs on their predictions, and what it proposes is measured.
-    Here the first sample is spread over the cost range (`linas_first`), what the space computes is
-    computed, the predictors see kinds of variables and costs (`linas_features`) and not how bad the
-    hopeless are (`linas_model`), batches are small and chosen by the hypervolume they promise
-    (`linas_batch`), and a local search around the measured front, the predicted one, and that of the
-    last round follows the inner search (`linas_inner`). How much uncertainty counts is drawn anew each
-    round: Berk, Gupta, Rana, Venkatesh, "Randomised Gaussian process upper confidence bound for
-    Bayesian optimisation" (2020); and a predictor's standard deviations are scaled by how many of them
-    its last predictions were off.
+    architecture search across modalities" (2022), Algorithm 1. Each round fits predictors to all
+    measurements, runs an inner search on their predictions, and measures what it proposes. Here
+
+    - the initial design is spread over the cost range (`initial_design`);
+    - costs that the space computes are computed, never predicted;
+    - predictors get features of costs and of kinds of variables (`features`);
+    - losses far behind the measured front are clipped before they are learnt from (`model`);
+    - a Pareto local search follows the inner search (`local_search`); it starts from the candidates
+      of the inner search, all measured architectures, and the best candidates of the last round;
+    - batches are small, and chosen by the hypervolume that they are predicted to add
+      (`batch_selection`).
+
+    A predicted objective counts as loss = mean - b * std, with b = optimism * sqrt(log(t + 1)) * r * e:
+    t is the number of measurements; r is, for each metric, the root of the mean square of the last
+    20 standardised residuals (measured - predicted) / std, 1 at first; e ~ Exp(1) is drawn each round.
+    sqrt(log t) is from Srinivas, Krause, Kakade, Seeger, "Gaussian process optimization in the bandit
+    setting" (2010), the random factor from Berk, Gupta, Rana, Venkatesh, "Randomised Gaussian process
+    upper confidence bound for Bayesian optimisation" (2020).
 
     Args:
         inner: the strategy that searches on predictions.
         predictor: any regressor; each predicted metric gets a copy.
         predictors: metric name to a regressor of its own.
-        first: how many are measured before anything is learnt.
-        batch: how many are measured at least before learning again.
-        growth: how many at least as a share of those measured.
+        first: size of the initial design.
+        batch: the least number of measurements in a round.
+        growth: the same as a share of the measurements so far; the larger of the two counts.
         evaluations: predictions of each inner search.
-        optimism: standard deviations, scaled so, by which predicted objectives are bettered, over
-            the root of the logarithm of the number measured (Srinivas et al. 2010), on average:
-            each round draws them from an exponential distribution of this mean.
-        described: whether predictors get the features of `linas_features`; else the masked one-hot.
-        polish: rounds of local search times those measured: the more there are, the dearer is a
-            prediction, and the nearer a search starts to where it ends; 0 for none.
-        spread: whether the first sample is spread over the cost range; else uniform.
-        selection: "hypervolume" or "rank": how the batch is chosen.
+        optimism: the factor in b above; 0: predicted objectives count as their mean.
+        cost_features: whether predictors get the features of `features`; else the masked one-hot.
+        local_search: a round runs ceil(local_search / t) rounds of local search, t measurements;
+            0 disables it.
+        spread: whether the initial design is spread over the cost range; else it is uniform.
+        selection: "hypervolume": the batch that is predicted to add the most hypervolume; "rank": the
+            first by non-dominated rank and crowding distance.
         warm_start: a run's folder, whose front is measured first, or one of its CSV files.
     """
 
@@ -66,8 +75,8 @@ class Linas(Strategy):
         growth: float = 0.015,
         evaluations: int = 200,
         optimism: float = 0.55,
-        described: bool = True,
-        polish: int = 100,
+        cost_features: bool = True,
+        local_search: int = 100,
         spread: bool = True,
         selection: str = "hypervolume",
         warm_start: str | None = None,
@@ -77,7 +86,7 @@ class Linas(Strategy):
         at_least("evaluations of linas", evaluations, 1)
         at_least("growth of linas", growth, 0)
         at_least("optimism of linas", optimism, 0)
-        at_least("polish of linas", polish, 0)
+        at_least("local_search of linas", local_search, 0)
         if selection not in ("hypervolume", "rank"):
             raise NasplugError(
                 f"selection of linas must be hypervolume or rank, but got {selection!r}"
@@ -90,8 +99,8 @@ class Linas(Strategy):
         self.growth = growth
         self.evaluations = evaluations
         self.optimism = optimism
-        self.described = described
-        self.polish = polish
+        self.cost_features = cost_features
+        self.local_search = local_search
         self.spread = spread
         self.selection = selection
         self.warm_start = warm_start
@@ -103,20 +112,22 @@ class Linas(Strategy):
                 raise NasplugError(
                     f"predictors must name metrics that are predicted, but {name} is computed"
                 )
-        self.inner.setup(problem)
-        self._rounds = AskTell(self._search(problem, opening(problem, self.warm_start, self.first)))
+        self.inner.setup(replace(problem, budget=self.evaluations))
+        self._ask_tell = AskTell(
+            self._search(problem, warm_start_architectures(problem, self.warm_start, self.first))
+        )
 
     def ask(self, n: int) -> Sequence[Architecture]:
         """What is left of the batch, at most `n`."""
-        return self._rounds.ask(n)
+        return self._ask_tell.ask(n)
 
     def tell(self, archs: Sequence[Architecture], values: FloatArray) -> None:
         """Learnt from once the whole batch is told."""
-        self._rounds.tell(archs, values)
+        self._ask_tell.tell(archs, values)
 
     def _search(self, problem: Problem, first: list[Architecture]) -> Search:
         space, rng = problem.space, np.random.default_rng(problem.seed)
-        features = Features(space, rng) if self.described else None
+        features = Features(space, rng) if self.cost_features else None
         predictors = {name: self.predictors.get(name, self.predictor) for name in problem.metrics}
         whole = _whole(problem.space)
         keep_memory()
@@ -125,16 +136,16 @@ class Linas(Strategy):
         archs = fill_up(first, self.first, space, rng)
         values = yield archs
         kept = np.empty((0, len(space.variables)), np.int64)
-        surprises = np.ones((LATEST, len(problem.metrics)))
+        residuals = np.ones((RECENT, len(problem.metrics)))
         while True:
             size = max(self.batch, round(self.growth * len(archs)))
             batch: list[Architecture] = []
             model = None
             if np.isfinite(values).all(axis=1).any():
-                doubt = np.sqrt(np.mean(surprises**2, axis=0))
-                optimism = self.optimism * np.sqrt(np.log(len(archs) + 1)) * doubt
+                residual_rms = np.sqrt(np.mean(residuals**2, axis=0))
+                optimism = self.optimism * np.sqrt(np.log(len(archs) + 1)) * residual_rms
                 optimism *= rng.exponential()
-                learnt = capped(problem, values)
+                learnt = clip_to_front(problem, values)
                 model = Model(problem, features, predictors, archs, learnt, optimism)
                 most = size * draws(problem.prefer)
                 kept, predicted = self._candidates(problem, model, archs, kept, whole, most, rng)
@@ -142,7 +153,7 @@ class Linas(Strategy):
                 if self.selection == "hypervolume":
                     order = choose(problem, values, predicted, most, rng)
                 best = [tuple(row) for row in kept[order].tolist()]
-                batch = of_each(problem.prefer, best, size)
+                batch = best_of_groups(problem.prefer, best, size)
             if len(batch) < size:
                 rest = space.sample(size - len(batch), rng, exclude={*archs, *batch})
                 batch += [tuple(row) for row in rest.tolist()]
@@ -150,7 +161,9 @@ class Linas(Strategy):
                 return
             told = yield batch
             if model:
-                surprises = np.concatenate([surprises, model.surprise(batch, told)])[-LATEST:]
+                residuals = np.concatenate([residuals, model.standardized_residuals(batch, told)])[
+                    -RECENT:
+                ]
             archs, values = archs + batch, np.concatenate([values, told])
 
     def _candidates(
@@ -163,37 +176,38 @@ class Linas(Strategy):
         size: int,
         rng: np.random.Generator,
     ) -> tuple[IntArray, FloatArray]:
-        """The most promising that are not measured, best first, and what is predicted of them.
+        """The best `KEPT` candidates that are not measured, best first, shape (k, v), and their
+        predicted values, (k, metrics).
 
-        At least `size`, unless the search found fewer. It starts anew, the local search after it
-        from what is measured and from what was `kept` the last time too.
+        At least `size`, unless the search found fewer. The inner search starts anew; the local search
+        also from all measured architectures and from those `kept` in the last round.
         """
         measured = np.array(archs, np.int64)
         if whole is not None:
             found, told = whole, model(whole)
         else:
             seed = int(rng.integers(2**31))
-            found, told = search_predicted(problem, self.inner, model, self.evaluations, seed)
-            if self.polish:
+            found, told = search_on_predictions(problem, self.inner, model, self.evaluations, seed)
+            if self.local_search:
                 start = distinct(np.concatenate([found, measured, kept]))
                 told = np.concatenate([told, model(start[len(found) :])])
-                rounds = ceil(self.polish / len(measured))
-                found, told = polish(problem, model, start, told, rounds, WIDTH, rng)
+                rounds = ceil(self.local_search / len(measured))
+                found, told = local_search(problem, model, start, told, rounds, WIDTH, rng)
         done = set(keys(measured))
         fresh = np.array([key not in done for key in keys(found)], bool)
         found, told = found[fresh], told[fresh]
-        best = standing(problem.losses(told), problem.violation(told))[: max(KEPT, size)]
+        best = nondominated_order(problem.losses(told), problem.violation(told))[: max(KEPT, size)]
         return found[best], told[best]
 
 
-LATEST = 20
-"""Measurements by which the predictors' uncertainty is judged."""
+RECENT = 20
+"""The last standardised residuals, by which the predictors' standard deviations are scaled."""
 
 WIDTH = 15
-"""Members of the predicted front around which each round of local search looks."""
+"""Members of the predicted front whose neighbours each round of local search predicts."""
 
 KEPT = 200
-"""The most promising: those to choose from, and to start from in the next round."""
+"""Candidates to choose from, and to start from in the next round."""
 
 
 SMALL = 500

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import final
 
@@ -11,11 +12,12 @@ import numpy as np
 from nasplug import Predictor, Problem, Strategy, at_least
 from nasplug.contracts.types import Architecture, FloatArray
 from nasplug.toolkit.ask_tell import AskTell, Search
-from nasplug_strategies.candidate_scoring import draws, of_each
-from nasplug_strategies.linas.local_search import search_predicted
+from nasplug.toolkit.search_on_predictions import search_on_predictions
+from nasplug_strategies.candidate_scoring import best_of_groups, draws
 from nasplug_strategies.linas.model import Model
-from nasplug_strategies.nondominated_order import standing
-from nasplug_strategies.warm_start import fill_up, opening
+from nasplug_strategies.nondominated_order import nondominated_order
+from nasplug_strategies.population import SampleSize
+from nasplug_strategies.warm_start import fill_up, warm_start_architectures
 
 
 @final
@@ -54,21 +56,25 @@ class LinasPaper(Strategy):
         self.population = population
         self.evaluations = evaluations
         self.warm_start = warm_start
+        self._sample_size = SampleSize()
 
     def setup(self, problem: Problem) -> None:
         """Start anew; an error if the inner search cannot solve such a problem."""
-        self.inner.setup(problem)
-        self._rounds = AskTell(
-            self._search(problem, opening(problem, self.warm_start, self.population))
+        self.inner.setup(replace(problem, budget=self.evaluations))
+        self._sample_size.announce("linas_paper", "population", self.population, problem.budget)
+        self._ask_tell = AskTell(
+            self._search(
+                problem, warm_start_architectures(problem, self.warm_start, self.population)
+            )
         )
 
     def ask(self, n: int) -> Sequence[Architecture]:
         """What is left of the population, at most `n`."""
-        return self._rounds.ask(n)
+        return self._ask_tell.ask(n)
 
     def tell(self, archs: Sequence[Architecture], values: FloatArray) -> None:
         """Learnt from once the whole population is told."""
-        self._rounds.tell(archs, values)
+        self._ask_tell.tell(archs, values)
 
     def _search(self, problem: Problem, first: list[Architecture]) -> Search:
         space, rng = problem.space, np.random.default_rng(problem.seed)
@@ -80,12 +86,14 @@ class LinasPaper(Strategy):
             if np.isfinite(values).all(axis=1).any():
                 model = Model(problem, None, predictors, archs, values)
                 seed = int(rng.integers(2**31))
-                found, told = search_predicted(problem, self.inner, model, self.evaluations, seed)
-                order = standing(problem.losses(told), problem.violation(told))
+                found, told = search_on_predictions(
+                    problem, self.inner, model, self.evaluations, seed
+                )
+                order = nondominated_order(problem.losses(told), problem.violation(told))
                 done = set(archs)
                 new = (a for i in order if (a := tuple(found[i].tolist())) not in done)
                 most = self.population * draws(problem.prefer)
-                batch = of_each(problem.prefer, list(islice(new, most)), self.population)
+                batch = best_of_groups(problem.prefer, list(islice(new, most)), self.population)
             rest = space.sample(self.population - len(batch), rng, exclude={*archs, *batch})
             batch += [tuple(row) for row in rest.tolist()]
             if not batch:

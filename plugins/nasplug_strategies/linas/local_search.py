@@ -1,41 +1,17 @@
-"""The search on predictions inside LINAS."""
+"""Pareto local search on predictions, which follows the inner search of LINAS."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-
 import numpy as np
 
-from nasplug import Problem, SearchSpace, Strategy
-from nasplug.contracts.types import Archs, FloatArray, IntArray
+from nasplug import Problem, SearchSpace
+from nasplug.contracts.types import FloatArray, IntArray
 from nasplug.toolkit import pareto
-from nasplug_strategies.nondominated_order import standing
-
-Predict = Callable[[Archs], FloatArray]
-"""Architectures to values of shape (n, len(problem.metrics))."""
+from nasplug.toolkit.search_on_predictions import Predict
+from nasplug_strategies.nondominated_order import nondominated_order
 
 
-def search_predicted(
-    problem: Problem, inner: Strategy, predict: Predict, evaluations: int, seed: int
-) -> tuple[IntArray, FloatArray]:
-    """Everything that `inner` asks for in `evaluations` predictions, and their values."""
-    inner.setup(replace(problem, seed=seed, first=(), prefer=None))
-    archs = [np.empty((0, len(problem.space.variables)), np.int64)]
-    values = [np.empty((0, len(problem.metrics)))]
-    left = evaluations
-    while left > 0:
-        asked = list(inner.ask(left))
-        if not asked:
-            break
-        archs.append(np.array(asked, np.int64))
-        values.append(predict(archs[-1]))
-        inner.tell(asked, values[-1])
-        left -= len(asked)
-    return np.concatenate(archs), np.concatenate(values)
-
-
-def polish(
+def local_search(
     problem: Problem,
     predict: Predict,
     archs: IntArray,
@@ -44,12 +20,12 @@ def polish(
     width: int,
     rng: np.random.Generator,
 ) -> tuple[IntArray, FloatArray]:
-    """`archs` (n, v) and `values` (n, metrics), with what a Pareto local search adds to them.
+    """`archs` (n, v) and `values` (n, metrics), followed by what a Pareto local search adds to them.
 
-    In each of `rounds`, every single change of up to `width` members of the predicted front, drawn
-    at random, is predicted; where the front is smaller, of the `width` best (Paquete, Chiarandini,
-    Stützle, "Pareto local optimum sets in the biobjective traveling salesman problem", 2004). Then
-    what the best of these changes make together (`leaps`).
+    Each of `rounds` draws up to `width` members of the predicted front (of the `width` best where the
+    front is smaller), predicts all their neighbours, each one change away (Paquete, Chiarandini,
+    Stützle, "Pareto local optimum sets in the biobjective traveling salesman problem", 2004), and
+    then the moves that combine the best of these changes (`recombined_moves`).
     """
     known = _Known(predict, archs, values)
     rows = np.arange(len(archs))
@@ -66,7 +42,7 @@ def polish(
         who, column, near = changes(problem.space, members)
         gained = _goals(problem, known(near)) - _goals(problem, known.values[some])[who]
         gained /= np.maximum(np.ptp(_goals(problem, known.values[rows]), axis=0), 1e-12)
-        known(leaps(problem.space, members, who, column, gained, rng))
+        known(recombined_moves(problem.space, members, who, column, gained, rng))
         rows = np.concatenate([rows, np.arange(before, len(known.values))])
     return known.archs(np.arange(len(known.values))), known.values
 
@@ -97,11 +73,11 @@ class _Known:
         return _unpacked([self._keys[row] for row in rows.tolist()], self._width)
 
 
-LEAPS = 32
-"""How many ways of putting an architecture's changes together are tried."""
+RECOMBINATIONS = 32
+"""Recombined moves that are tried of each architecture."""
 
 
-def leaps(
+def recombined_moves(
     space: SearchSpace,
     archs: IntArray,
     who: IntArray,
@@ -109,17 +85,19 @@ def leaps(
     gained: FloatArray,
     rng: np.random.Generator,
 ) -> IntArray:
-    """What the best changes of each of `archs` (n, v) make together, `LEAPS` of each, shape (k, v).
+    """Moves that change several variables of each of `archs` (n, v) at once, shape (k, v).
 
-    `who` and `column` (c,) say whose change and to which column of the one-hot, `gained`
-    (c, goals) what it adds to each goal, of which less is better. A leap weighs the goals at random
-    and gives every variable the option that by these weights is best, as if changes added up.
+    `who` and `column` (c,) say whose single change each is and to which column of the one-hot,
+    `gained` (c, goals) how much it adds to each goal, to be minimised. A move draws weights w of the
+    goals, uniformly from the simplex, and gives every variable the option whose change has the least
+    w . gained (0 for the present option), as if changes added up. `RECOMBINATIONS` moves for each
+    architecture; those that are not valid are left out.
     """
     counts = [len(v.options) for v in space.variables]
     starts = np.cumsum(counts) - counts
-    weights = rng.exponential(size=(len(archs), LEAPS, gained.shape[1]))
+    weights = rng.exponential(size=(len(archs), RECOMBINATIONS, gained.shape[1]))
     weights /= weights.sum(axis=2, keepdims=True)
-    score = np.full((len(archs), LEAPS, sum(counts)), np.inf)
+    score = np.full((len(archs), RECOMBINATIONS, sum(counts)), np.inf)
     np.put_along_axis(score, (starts + archs)[:, None], 0.0, axis=2)
     score[who, :, column] = np.einsum("clg,cg->cl", weights[who], gained)
     options = [part.argmin(axis=2) for part in np.split(score, starts[1:], axis=2)]
@@ -128,8 +106,8 @@ def leaps(
 
 
 def _goals(problem: Problem, values: FloatArray) -> FloatArray:
-    """What a leap weighs, shape (n, goals): the losses, and what else constraints limit, less being
-    better where there is a maximum."""
+    """What the moves minimise, shape (n, goals): the losses, then the metrics that only constraints
+    name, with the sign by which less is better."""
     others = {c.name: -1.0 if c.max is None else 1.0 for c in problem.constraints}
     signs = [others[name] for name in problem.metrics[len(problem.objectives) :]]
     limited = values[:, len(problem.objectives) :] * np.array(signs, float)
@@ -141,7 +119,7 @@ def _best(problem: Problem, values: FloatArray, least: int) -> IntArray:
     none where no constraint is kept."""
     losses, violation = problem.losses(values), problem.violation(values)
     front: IntArray = np.flatnonzero(pareto.nondominated(losses, violation))
-    return front if len(front) >= least else standing(losses, violation)[:least]
+    return front if len(front) >= least else nondominated_order(losses, violation)[:least]
 
 
 def changes(space: SearchSpace, archs: IntArray) -> tuple[IntArray, IntArray, IntArray]:

@@ -1,4 +1,4 @@
-"""What LINAS knows of an architecture before it is measured."""
+"""Predicted values of any architectures, from what LINAS has measured so far."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from nasplug_strategies.linas.features import Features
 ROWS = 256
 """So few that what is computed of them stays in the processor's cache."""
 
-FAR = 10.0
-"""Standard deviations beyond which a prediction says only that its uncertainty was none to go by: an
-ensemble whose members agree has 0."""
+MAX_RESIDUAL = 10.0
+"""Larger standardised residuals are clipped: an ensemble whose members agree has a standard deviation
+of 0, and would never be believed again."""
 
 
 @final
@@ -27,9 +27,9 @@ class Model:
     """Values of any architectures: exact where the space computes them, else predicted.
 
     Each predicted metric has a copy of its predictor, fitted to `values` (n, metrics) measured of
-    `archs`; rows of NaN are left out. `optimism`, shape (metrics,), standard deviations are added to
-    predicted objectives, to their good side, where the predictor knows its uncertainty; constraints
-    get the mean.
+    `archs`; rows of NaN are left out. The loss of a predicted objective is
+    mean - optimism * std, `optimism` of shape (metrics,), where the predictor knows its standard
+    deviation; metrics that only constraints name get the mean.
     """
 
     def __init__(
@@ -54,9 +54,9 @@ class Model:
                 continue
             predictor = deepcopy(predictors[name])
             predictor.fit(rows, values[good, column])
-            unsure = "return_std" in signature(predictor.predict).parameters
+            has_std = "return_std" in signature(predictor.predict).parameters
             shift = 0.0 if optimism is None else -optimism[column] * signs.get(name, 0)
-            self._fitted.append((column, predictor, unsure, shift * unsure))
+            self._fitted.append((column, predictor, has_std, shift * has_std))
 
     def __call__(self, archs: Archs) -> FloatArray:
         """Values of shape (n, len(problem.metrics)), `ROWS` architectures at a time."""
@@ -78,17 +78,16 @@ class Model:
             values[:, self.problem.metrics.index(name)] = costs[name]
         return values
 
-    def surprise(self, archs: Archs, values: FloatArray) -> FloatArray:
-        """By how many standard deviations `values` (n, metrics) differ from what is predicted of
-        `archs`, same shape, at most `FAR`; 1 where nothing is predicted, no uncertainty known, or
-        values are NaN."""
+    def standardized_residuals(self, archs: Archs, values: FloatArray) -> FloatArray:
+        """(values - mean) / std of `archs`, for measured `values` (n, metrics), same shape, clipped to
+        +-`MAX_RESIDUAL`; 1 where nothing is predicted, no std is known, or values are NaN."""
         found = np.ones(values.shape)
         rows = self._describe(archs, self._costs(archs))
-        for column, predictor, unsure, _ in self._fitted:
-            if unsure:
+        for column, predictor, has_std, _ in self._fitted:
+            if has_std:
                 mean, deviation = predictor.predict(rows, return_std=True)
                 found[:, column] = (values[:, column] - mean) / np.maximum(deviation, 1e-12)
-        return np.where(np.isfinite(values), np.clip(found, -FAR, FAR), 1.0)
+        return np.where(np.isfinite(values), np.clip(found, -MAX_RESIDUAL, MAX_RESIDUAL), 1.0)
 
     def _costs(self, archs: Archs) -> dict[str, FloatArray]:
         """What the space says of `archs`, once for features and values; nothing if neither needs it."""
@@ -101,12 +100,13 @@ class Model:
         return self._features(archs, costs)
 
 
-def capped(problem: Problem, values: FloatArray) -> FloatArray:
-    """Measured `values` (n, metrics) to learn from: an objective's is cut where it is worse by more
-    than the whole measured front spans than that of an architecture no worse in the other objectives.
+def clip_to_front(problem: Problem, values: FloatArray) -> FloatArray:
+    """Measured `values` (n, metrics) with each loss clipped at b + span, to learn from.
 
-    Where some architectures hardly work at all (many of NAS-Bench-201), how bad they are would be
-    most of what is learnt, and those that work would look alike. With one objective nothing is cut.
+    b is the lowest loss among the members of the measured front that are no worse in the other
+    objectives, span the front's range in this objective. Where some architectures hardly work at all
+    (many of NAS-Bench-201), how bad they are would be most of what is learnt, and those that work
+    would look alike. With one objective nothing is clipped.
     """
     good = np.isfinite(values).all(axis=1)
     losses = problem.losses(values[good])

@@ -12,15 +12,16 @@ import numpy as np
 from nasplug import Predictor, Problem, SearchSpace, Strategy, at_least
 from nasplug.contracts.types import Architecture, FloatArray, IntArray
 from nasplug.toolkit.ask_tell import AskTell, Search
-from nasplug_strategies.nondominated_order import standing
-from nasplug_strategies.warm_start import fill_up, opening
+from nasplug_strategies.nondominated_order import nondominated_order
+from nasplug_strategies.population import SampleSize
+from nasplug_strategies.warm_start import fill_up, warm_start_architectures
 
 
 @runtime_checkable
 class AboutSpaces(Protocol):
     """A predictor that wants to know the space, as graph networks do."""
 
-    def about(self, space: SearchSpace) -> Any:
+    def set_space(self, space: SearchSpace) -> Any:
         """Called once, before anything is learnt."""
 
 
@@ -67,25 +68,27 @@ class BinaryRelation(Strategy):
         self.pool = pool
         self.pretrain = pretrain
         self.warm_start = warm_start
+        self._sample_size = SampleSize()
 
     def setup(self, problem: Problem) -> None:
         """Start anew."""
-        first = opening(problem, self.warm_start, self.batch)
-        self._rounds = AskTell(self._search(problem, first))
+        self._sample_size.announce("bp", "batch", self.batch, problem.budget)
+        first = warm_start_architectures(problem, self.warm_start, self.batch)
+        self._ask_tell = AskTell(self._search(problem, first))
 
     def ask(self, n: int) -> Sequence[Architecture]:
         """What is left of the batch, at most `n`."""
-        return self._rounds.ask(n)
+        return self._ask_tell.ask(n)
 
     def tell(self, archs: Sequence[Architecture], values: FloatArray) -> None:
         """The predictor learns once the whole batch is told."""
-        self._rounds.tell(archs, values)
+        self._ask_tell.tell(archs, values)
 
     def _search(self, problem: Problem, first: list[Architecture]) -> Search:
         rng, space = np.random.default_rng(problem.seed), problem.space
         model = deepcopy(self.predictor)
         if isinstance(model, AboutSpaces):
-            model.about(space)
+            model.set_space(space)
         pool = self._pool(space, rng, [])
         if len(first) < self.batch and self._pretrain(problem, model, rng):
             known = set(first)
@@ -139,13 +142,13 @@ class BinaryRelation(Strategy):
 def _ranks(
     problem: Problem, model: Predictor, told: dict[Architecture, FloatArray], unseen: IntArray
 ) -> FloatArray:
-    """Predicted standing of `unseen`, shape (k,), higher is better; all 0 before anything is known."""
+    """Predicted rank of `unseen`, shape (k,), higher is better; all 0 before anything is known."""
     values = np.array(list(told.values()))
     good = np.isfinite(values).all(axis=1)
     if not good.any() or not len(unseen):
         return np.zeros(len(unseen))
     archs, values = np.array(list(told), np.int64)[good], values[good]
-    order = standing(problem.losses(values), problem.violation(values))
+    order = nondominated_order(problem.losses(values), problem.violation(values))
     worth = np.empty(len(order))
     worth[order] = np.arange(len(order), 0, -1)
     model.fit(problem.space.features(archs), worth)

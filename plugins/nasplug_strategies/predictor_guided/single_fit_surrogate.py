@@ -1,4 +1,4 @@
-"""OneShotPredictor: measure at random, train a predictor once, search on it."""
+"""SingleFitSurrogate: measure at random, train a predictor once, search on it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,17 @@ import numpy as np
 from nasplug import Predictor, Problem, Strategy, at_least
 from nasplug.contracts.types import Architecture, Archs, FloatArray, IntArray
 from nasplug.toolkit.ask_tell import AskTell, Search
-from nasplug_strategies.nondominated_order import standing
-from nasplug_strategies.warm_start import fill_up, opening
+from nasplug.toolkit.search_on_predictions import search_on_predictions
+from nasplug_strategies.nondominated_order import nondominated_order
+from nasplug_strategies.population import SampleSize
+from nasplug_strategies.warm_start import fill_up, warm_start_architectures
+
+SAMPLES = 100
+"""Random measurements from which the predictors learn, where the budget allows."""
 
 
 @final
-class OneShotPredictor(Strategy):
+class SingleFitSurrogate(Strategy):
     """The once-for-all way: a random sample, one predictor a metric, then a constrained search on
     predictions, whose architectures are measured from the best down.
 
@@ -28,7 +33,7 @@ class OneShotPredictor(Strategy):
     Args:
         predictor: any regressor; each metric gets a copy.
         search: the strategy that searches on predictions.
-        samples: how many are measured at random first.
+        samples: how many are measured at random first. null: half of the budget, at most `SAMPLES`.
         evaluations: how many predictions the search may use.
         batch: how many of the best are proposed at a time.
         warm_start: a run's folder, whose front is measured first, or one of its CSV files.
@@ -38,12 +43,13 @@ class OneShotPredictor(Strategy):
         self,
         predictor: Predictor,
         search: Strategy,
-        samples: int = 100,
+        samples: int | None = None,
         evaluations: int = 20_000,
         batch: int = 50,
         warm_start: str | None = None,
     ) -> None:
-        at_least("samples", samples, 1)
+        if samples is not None:
+            at_least("samples", samples, 1)
         at_least("evaluations", evaluations, 1)
         at_least("batch", batch, 1)
         self.predictor = predictor
@@ -52,25 +58,28 @@ class OneShotPredictor(Strategy):
         self.evaluations = evaluations
         self.batch = batch
         self.warm_start = warm_start
+        self._sample_size = SampleSize()
 
     def setup(self, problem: Problem) -> None:
         """Start anew; an error if the inner search cannot solve such a problem."""
-        self.search.setup(problem)
-        self._rounds = AskTell(
-            self._search(problem, opening(problem, self.warm_start, self.samples))
-        )
+        self.search.setup(replace(problem, budget=self.evaluations))
+        half = SAMPLES if problem.budget is None else min(SAMPLES, max(1, problem.budget // 2))
+        size = half if self.samples is None else self.samples
+        self._sample_size.announce("single_fit_surrogate", "samples", size, problem.budget)
+        first = warm_start_architectures(problem, self.warm_start, size)
+        self._ask_tell = AskTell(self._search(problem, first, size))
 
     def ask(self, n: int) -> Sequence[Architecture]:
         """What is left of the sample, then of the best predicted, at most `n`."""
-        return self._rounds.ask(n)
+        return self._ask_tell.ask(n)
 
     def tell(self, archs: Sequence[Architecture], values: FloatArray) -> None:
         """Learnt from once: when the whole sample is told."""
-        self._rounds.tell(archs, values)
+        self._ask_tell.tell(archs, values)
 
-    def _search(self, problem: Problem, first: list[Architecture]) -> Search:
+    def _search(self, problem: Problem, first: list[Architecture], size: int) -> Search:
         rng, space = np.random.default_rng(problem.seed), problem.space
-        first = fill_up(first, self.samples, problem.space, rng)
+        first = fill_up(first, size, problem.space, rng)
         seen = set(first)
         values = yield first
         if np.isfinite(values).all(axis=1).any():
@@ -86,21 +95,12 @@ class OneShotPredictor(Strategy):
 
     def _search_on(self, surrogate: _Surrogate, rng: np.random.Generator) -> list[Architecture]:
         """Everything that the inner search saw, from the best predicted down."""
-        problem = surrogate.problem
-        seed = int(rng.integers(2**31))
-        self.search.setup(replace(problem, seed=seed, first=(), prefer=None))
-        archs: list[Architecture] = []
-        rows = []
-        while len(archs) < self.evaluations:
-            asked = list(self.search.ask(self.evaluations - len(archs)))
-            if not asked:
-                break
-            rows.append(surrogate(asked))
-            self.search.tell(asked, rows[-1])
-            archs += asked
-        values = np.concatenate(rows)
-        order = standing(problem.losses(values), problem.violation(values))
-        return [archs[i] for i in order]
+        problem, seed = surrogate.problem, int(rng.integers(2**31))
+        archs, values = search_on_predictions(
+            problem, self.search, surrogate, self.evaluations, seed
+        )
+        order = nondominated_order(problem.losses(values), problem.violation(values))
+        return [tuple(row) for row in archs[order].tolist()]
 
 
 @final
@@ -126,7 +126,7 @@ class _Surrogate:
                 self.models[column] = deepcopy(predictor)
                 self.models[column].fit(features, values[measured, column])
 
-    def __call__(self, archs: Sequence[Architecture]) -> FloatArray:
+    def __call__(self, archs: IntArray) -> FloatArray:
         problem = self.problem
         values = np.empty((len(archs), len(problem.metrics)))
         features = self._features(archs)

@@ -11,7 +11,7 @@ from nasplug import Problem, SearchSpace, Strategy, at_least
 from nasplug.contracts.errors import unknown
 from nasplug.contracts.types import Architecture, FloatArray
 from nasplug.toolkit.ask_tell import AskTell, Search
-from nasplug_strategies.warm_start import opening
+from nasplug_strategies.warm_start import warm_start_architectures
 
 
 @final
@@ -43,15 +43,17 @@ class GridSearch(Strategy):
 
     def setup(self, problem: Problem) -> None:
         """Start anew."""
-        self._rounds = AskTell(self._search(problem, opening(problem, self.warm_start)))
+        self._ask_tell = AskTell(
+            self._search(problem, warm_start_architectures(problem, self.warm_start))
+        )
 
     def ask(self, n: int) -> Sequence[Architecture]:
         """What is left of the batch, at most `n`."""
-        return self._rounds.ask(n)
+        return self._ask_tell.ask(n)
 
     def tell(self, archs: Sequence[Architecture], values: FloatArray) -> None:
         """Nothing is learnt."""
-        self._rounds.tell(archs, values)
+        self._ask_tell.tell(archs, values)
 
     def _search(self, problem: Problem, first: list[Architecture]) -> Search:
         if first:

@@ -12,7 +12,7 @@ from nasplug.contracts.types import Architecture, FloatArray
 from nasplug.toolkit.ask_tell import AskTell, Search
 from nasplug.toolkit.pareto import nondominated
 from nasplug_strategies.candidate_scoring import best_first, sampled
-from nasplug_strategies.warm_start import fill_up, opening
+from nasplug_strategies.warm_start import fill_up, warm_start_architectures
 
 
 @final
@@ -42,17 +42,17 @@ class LocalSearch(Strategy):
 
     def setup(self, problem: Problem) -> None:
         """Start anew."""
-        self._rounds = AskTell(
-            self._search(problem, opening(problem, self.warm_start, self.starts))
+        self._ask_tell = AskTell(
+            self._search(problem, warm_start_architectures(problem, self.warm_start, self.starts))
         )
 
     def ask(self, n: int) -> Sequence[Architecture]:
         """What is left of the starts, or of the batch of neighbours, at most `n`."""
-        return self._rounds.ask(n)
+        return self._ask_tell.ask(n)
 
     def tell(self, archs: Sequence[Architecture], values: FloatArray) -> None:
         """It moves once the whole batch is told."""
-        self._rounds.tell(archs, values)
+        self._ask_tell.tell(archs, values)
 
     def _search(self, problem: Problem, first: list[Architecture]) -> Search:
         rng, space = np.random.default_rng(problem.seed), problem.space

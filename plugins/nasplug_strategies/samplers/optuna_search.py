@@ -18,14 +18,14 @@ from nasplug.contracts.errors import unknown
 from nasplug.contracts.types import Architecture, FloatArray
 from nasplug.toolkit.ask_tell import AskTell, Search
 from nasplug_strategies.candidate_scoring import best_first, draws
-from nasplug_strategies.warm_start import opening
+from nasplug_strategies.warm_start import warm_start_architectures
 
 FIRST = 10
 """Architectures of a warm-up that are measured, where the sampler has no start-up trials of its own."""
 
 
 @dataclass(frozen=True)
-class Recipe:
+class SamplerSpec:
     """How to build a sampler from its settings and a seed, and what it can do.
 
     `ordered`: it sees options as whole numbers, so nearby indices should be nearby values; else as
@@ -44,11 +44,11 @@ class Recipe:
         return few and (self.constraints or not problem.constraints)
 
 
-SAMPLERS: dict[str, Recipe] = {
-    "tpe": Recipe(TPESampler, settings={"n_startup_trials": 10, "n_ei_candidates": 24}),
-    "gp": Recipe(GPSampler, settings={"n_startup_trials": 10}),
-    "cmaes": Recipe(CmaEsSampler, ordered=True, most=1, constraints=False),
-    "qmc": Recipe(QMCSampler, ordered=True),
+SAMPLERS: dict[str, SamplerSpec] = {
+    "tpe": SamplerSpec(TPESampler, settings={"n_startup_trials": 10, "n_ei_candidates": 24}),
+    "gp": SamplerSpec(GPSampler, settings={"n_startup_trials": 10}),
+    "cmaes": SamplerSpec(CmaEsSampler, ordered=True, most=1, constraints=False),
+    "qmc": SamplerSpec(QMCSampler, ordered=True),
 }
 
 
@@ -100,23 +100,23 @@ class OptunaSearch(Strategy):
             what = f"{n} objective{'s' * (n > 1)}" + " under constraints" * bool(
                 problem.constraints
             )
-            able = ", ".join(
-                sorted(name for name, recipe in SAMPLERS.items() if recipe.can(problem))
-            )
+            able = ", ".join(sorted(name for name, spec in SAMPLERS.items() if spec.can(problem)))
             raise NasplugError(
                 f"{self.sampler} cannot search for {what}; of Optuna's samplers these can: {able}. "
                 "Type e.g. +strategy=tpe"
             )
         most = int(self.settings.get("n_startup_trials", FIRST))
-        self._rounds = AskTell(self._search(problem, opening(problem, self.warm_start, most)))
+        self._ask_tell = AskTell(
+            self._search(problem, warm_start_architectures(problem, self.warm_start, most))
+        )
 
     def ask(self, n: int) -> Sequence[Architecture]:
         """What is left of the batch, at most `n`."""
-        return self._rounds.ask(n)
+        return self._ask_tell.ask(n)
 
     def tell(self, archs: Sequence[Architecture], values: FloatArray) -> None:
         """The study is told once the whole batch is."""
-        self._rounds.tell(archs, values)
+        self._ask_tell.tell(archs, values)
 
     def _search(self, problem: Problem, first: list[Architecture]) -> Search:
         rng = np.random.default_rng(problem.seed)

@@ -12,7 +12,7 @@ from nasplug.contracts.types import Architecture, FloatArray, IntArray
 from nasplug.toolkit.ask_tell import AskTell, Search
 from nasplug.toolkit.pareto import bounds
 from nasplug_strategies.candidate_scoring import best_first, draws
-from nasplug_strategies.warm_start import opening
+from nasplug_strategies.warm_start import warm_start_architectures
 
 TRIES = 20
 """Draws from the policy for one batch before neighbours of what it draws fill it."""
@@ -64,15 +64,17 @@ class Reinforce(Strategy):
 
     def setup(self, problem: Problem) -> None:
         """Start anew."""
-        self._rounds = AskTell(self._search(problem, opening(problem, self.warm_start, FIRST)))
+        self._ask_tell = AskTell(
+            self._search(problem, warm_start_architectures(problem, self.warm_start, FIRST))
+        )
 
     def ask(self, n: int) -> Sequence[Architecture]:
         """What is left of the batch, at most `n`."""
-        return self._rounds.ask(n)
+        return self._ask_tell.ask(n)
 
     def tell(self, archs: Sequence[Architecture], values: FloatArray) -> None:
         """The policy learns once the whole batch is told."""
-        self._rounds.tell(archs, values)
+        self._ask_tell.tell(archs, values)
 
     def _search(self, problem: Problem, first: list[Architecture]) -> Search:
         rng = np.random.default_rng(problem.seed)
