@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, final
 
 from nasplug.contracts.errors import unknown
 from nasplug.contracts.evaluator import Evaluator
-from nasplug.contracts.types import Architecture, Failure, Measurement, Metric, Outcome
+from nasplug.contracts.types import Architecture, Failure, Measurement, Metric, Outcome, Trial
 
 if TYPE_CHECKING:
     from torch import nn
@@ -44,17 +44,22 @@ class EvaluatorChain(Evaluator):
         measures = {name: e for e in reversed(self.evaluators) for name in e.metrics}
         return tuple(name for name, e in measures.items() if name in e.computed)
 
+    @property
+    def partial_fidelity(self) -> bool:  # type: ignore[override]
+        """Whether every one of them takes trials of a fidelity below 1."""
+        return all(e.partial_fidelity for e in self.evaluators)
+
     def prepare(self) -> None:
         """Prepare each."""
         for evaluator in self.evaluators:
             evaluator.prepare()
 
-    def evaluate(self, archs: Sequence[Architecture], names: Sequence[str]) -> list[Outcome]:
+    def evaluate(self, trials: Sequence[Trial], names: Sequence[str]) -> list[Outcome]:
         """Measure `names`, each by the first that knows it; one Failure fails the architecture."""
-        outcomes: list[Outcome] = [Measurement({}) for _ in archs]
+        outcomes: list[Outcome] = [Measurement({}) for _ in trials]
         for evaluator, share in self._share(names):
             left = [i for i, outcome in enumerate(outcomes) if isinstance(outcome, Measurement)]
-            new = evaluator.evaluate([archs[i] for i in left], share)
+            new = evaluator.evaluate([trials[i] for i in left], share)
             for i, outcome in zip(left, new, strict=True):
                 outcomes[i] = _merge(outcomes[i], outcome)
         return outcomes

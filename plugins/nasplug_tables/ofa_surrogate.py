@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import final
 
 from nasplug import Evaluator, Measurement, Metric, NasplugError, SearchSpace
-from nasplug.contracts.types import Architecture, Outcome
+from nasplug.contracts.types import Outcome, Trial
 from nasplug_tables.ofa_accuracy import AccuracyPredictor
 from nasplug_tables.ofa_latency import LatencyTable
 from nasplug_tables.published import Published
@@ -57,8 +57,9 @@ class OfaSurrogate(Evaluator):
         """Read the files; an error if they are not what they should be."""
         self.evaluate([self.space.smallest], list(self.metrics))
 
-    def evaluate(self, archs: Sequence[Architecture], names: Sequence[str]) -> list[Outcome]:
+    def evaluate(self, trials: Sequence[Trial], names: Sequence[str]) -> list[Outcome]:
         """Rounded to 1e-6, since the last digits of a sum depend on how many are summed at once."""
+        archs = [trial.arch for trial in trials]
         space = self.space
         if not isinstance(space, Published):
             raise NasplugError(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasplug import Evaluator, Failure, Measurement, Metric, NasplugError, SearchSpace, unknown
-from nasplug.contracts.types import Architecture, Direction, Outcome
+from nasplug.contracts.types import Architecture, Direction, Outcome, Trial
 from nasplug_tables.table_files import read
 from nasplug_tables.table_rows import KEYS, Reading, Rows
 
@@ -116,8 +116,9 @@ class Table(Evaluator):
         )
         return "minimize" if less else "maximize"
 
-    def evaluate(self, archs: Sequence[Architecture], names: Sequence[str]) -> list[Outcome]:
+    def evaluate(self, trials: Sequence[Trial], names: Sequence[str]) -> list[Outcome]:
         """The row of every architecture; a Failure where there is none, or an empty cell."""
+        archs = [trial.arch for trial in trials]
         outcomes = [self._outcome(tuple(arch), names) for arch in archs]
         if self.missing == "error":
             for outcome in outcomes:
