@@ -24,6 +24,7 @@ from nasplug import (
     describe,
     seeded,
 )
+from nasplug.contracts.capabilities import PublishedWeights
 from nasplug.contracts.finalizer import Finalizer
 from nasplug.contracts.inputs import Inputs
 from nasplug.contracts.types import Outcome
@@ -156,7 +157,7 @@ class SuperNetEvaluator(Evaluator):
             return kept.state, kept.path
         path = Path(self.weights).expanduser()
         if self.weights == PUBLISHED:
-            address = getattr(supernet, PUBLISHED, None)
+            address = supernet.published if isinstance(supernet, PublishedWeights) else None
             if address is None:
                 raise NasplugError(
                     f"no weights are published for {type(supernet).__name__} with "
