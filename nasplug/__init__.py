@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nasplug.app.components import open_run as open_run
     from nasplug.app.export import load as load
     from nasplug.app.run import Run as Run
     from nasplug.app.search import search as search
@@ -41,10 +42,12 @@ if TYPE_CHECKING:
     from nasplug.plugins.choices import choices as choices
     from nasplug.plugins.describing import describe as describe
     from nasplug.plugins.discovery import hookimpl as hookimpl
+    from nasplug.plugins.trust import import_allowed as import_allowed
     from nasplug.toolkit.progress import progress as progress
     from nasplug.toolkit.seeding import seeded as seeded
 
 _HOME = {
+    "app.components": ("open_run",),
     "app.export": ("load",),
     "app.run": ("Run",),
     "app.search": ("search",),
@@ -73,6 +76,7 @@ _HOME = {
     "plugins.choices": ("choices",),
     "plugins.describing": ("describe",),
     "plugins.discovery": ("hookimpl",),
+    "plugins.trust": ("import_allowed",),
     "toolkit.progress": ("progress",),
     "toolkit.seeding": ("seeded",),
 }

@@ -43,8 +43,8 @@ def build(node: Any, **arguments: Any) -> Any:
             cause = cause.__cause__
         raise cause or NasplugError(one_line(error)) from None
     keywords = {**partial.keywords, **arguments}
-    _check(partial.func, keywords)
-    _check_present(partial.func, keywords)
+    check_arguments(partial.func, keywords)
+    check_present(partial.func, keywords)
     return partial.func(**keywords)
 
 
@@ -65,7 +65,7 @@ def _check_inner(node: Any) -> None:
             _check_inner(value)
         if isinstance(value, Mapping) and "_target_" in value:
             own = {k: v for k, v in value.items() if not k.startswith("_") and not _has_parts(v)}
-            _check(get_object(value["_target_"]), own)
+            check_arguments(get_object(value["_target_"]), own)
 
 
 def _has_parts(value: Any) -> bool:
@@ -74,14 +74,14 @@ def _has_parts(value: Any) -> bool:
     return isinstance(value, list) and any(map(_has_parts, value))
 
 
-def _check_present(target: Any, keywords: Mapping[str, Any]) -> None:
+def check_present(target: Any, keywords: Mapping[str, Any]) -> None:
     """No argument without a default is missing."""
     for name, parameter in inspect.signature(target).parameters.items():
         if parameter.default is parameter.empty and name not in keywords:
             raise NasplugError(f"{target.__name__} needs {name!r}; give it, e.g. {name}=...")
 
 
-def _check(target: Any, keywords: Mapping[str, Any]) -> None:
+def check_arguments(target: Any, keywords: Mapping[str, Any]) -> None:
     """Every keyword is known, and of the type that the constructor declares."""
     from typing import get_type_hints
 
