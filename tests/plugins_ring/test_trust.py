@@ -13,12 +13,15 @@ from safetensors.torch import save_file
 import nasplug
 from nasplug import NasplugError
 from nasplug.contracts.predictor import Predictor
+from nasplug.plugins.choices import compose
 from nasplug.plugins.describing import describe
 from nasplug.plugins.restoring import restore
 from nasplug.plugins.trust import names_from
 from nasplug.testing import ToySpace
 
 TOUCH = "touch PWNED"
+NNI = compose("+space=nni")["space"]["_target_"]
+SKLEARN = compose("+predictor=sklearn")["predictor"]["_target_"]
 TARGETS = {
     "collect_env": {"_target_": "torch.utils.collect_env.run", "command": TOUCH},
     "os.system": {"_target_": "os.system", "command": TOUCH},
@@ -58,8 +61,8 @@ TARGETS = {
     "a plug-in's name": {"_target_": "nasplug_ofa_evil.space.MySpace"},
     "a prefix": {"_target_": "nasplug_ofaevil.MySpace"},
     "the core": {"_target_": "nasplug.plugins.building.make", "group": "space", "choice": "ofa"},
-    "a function": {"_target_": "nasplug_ofa.weights.download", "url": "file:///evil.pickle"},
-    "a method": {"_target_": "nasplug_ofa.mobilenetv3.OfaMobileNetV3.build"},
+    "a function": {"_target_": "nasplug_training.weights.download", "url": "file:///evil.pickle"},
+    "a method": {"_target_": f"{NNI}.build"},
     "imported there": {"_target_": "nasplug_training.weights.Path", "_args_": []},
     "the core's, imported there": {"_target_": "nasplug_costs.costs.Evaluator"},
     "nothing": {"_target_": ""},
@@ -80,17 +83,17 @@ TARGETS = {
         "_target_": "nasplug.testing.fakes.ToySpace",
         "widths": [{"a": [{"_target_": "os.system", "command": TOUCH}]}],
     },
-    "a model": {"_target_": "nasplug_nni.space.NniSpace", "model": "evilmodule.MySpace"},
-    "a model's module": {"_target_": "nasplug_nni.space.NniSpace", "model": "os.system"},
+    "a model": {"_target_": NNI, "model": "evilmodule.MySpace"},
+    "a model's module": {"_target_": NNI, "model": "os.system"},
     "a model that pretends": {
-        "_target_": "nasplug_nni.space.NniSpace",
+        "_target_": NNI,
         "model": "nni.nas.hub.pytorchevil.Net",
     },
 }
 WRONG = {
-    "space": {"_target_": "nasplug_tasks.digits.Digits"},
+    "space": compose()["task"],
     "task": {"_target_": "nasplug.testing.fakes.ToySpace"},
-    "evaluators": {"_target_": "nasplug_strategies.random_search.RandomSearch"},
+    "evaluators": compose("+strategy=random")["strategy"],
 }
 """Good parts, of another contract."""
 
@@ -131,7 +134,7 @@ def run(folder, **parts):
         "space": describe(ToySpace()),
         "task": None,
         "evaluators": [{"_target_": "nasplug.testing.fakes.ToyEvaluator"}],
-        "strategy": {"_target_": "nasplug_strategies.random_search.RandomSearch"},
+        "strategy": {"_target_": "any.Strategy"},
         "objectives": ["score", "cost"],
         "constraints": {},
         "also": [],
@@ -197,7 +200,8 @@ class TestRefused:
 
 @pytest.mark.parametrize("part", WRONG)
 def test_of_another_contract(folder, part):
-    node = [WRONG[part]] if part == "evaluators" else WRONG[part]
+    target = {"_target_": WRONG[part]["_target_"]}
+    node = [target] if part == "evaluators" else target
     text = message(lambda: nasplug.open_run(run(folder, **{part: node})))
     assert "must be a" in text and WRONG[part]["_target_"] in text
 
@@ -211,10 +215,7 @@ def test_it_says_what_to_type(folder):
     "name", ["evilmodule.Regressor", "os.system", "sklearnevil.A", "sklearn.base.clone", "sklearn"]
 )
 def test_a_regressor(folder, name):
-    node = {
-        "_target_": "nasplug_predictors.sklearn_regressor.SklearnRegressor",
-        "regressor": name,
-    }
+    node = {"_target_": SKLEARN, "regressor": name}
     with names_from(folder / "config.yaml"):
         message(lambda: restore(node, Predictor, "predictor"))
         node["regressor"] = "sklearn.ensemble.RandomForestRegressor"
