@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from nasplug.contracts.predictor import Predictor as Predictor
     from nasplug.contracts.proxy import Aggregator as Aggregator
     from nasplug.contracts.proxy import ZeroCostProxy as ZeroCostProxy
+    from nasplug.contracts.ranges import NonNegativeFloat as NonNegativeFloat
+    from nasplug.contracts.ranges import NonNegativeInt as NonNegativeInt
+    from nasplug.contracts.ranges import PositiveFloat as PositiveFloat
+    from nasplug.contracts.ranges import PositiveInt as PositiveInt
+    from nasplug.contracts.ranges import Range as Range
+    from nasplug.contracts.ranges import UnitInterval as UnitInterval
     from nasplug.contracts.space import SearchSpace as SearchSpace
     from nasplug.contracts.strategy import Preference as Preference
     from nasplug.contracts.strategy import Problem as Problem
@@ -58,6 +64,14 @@ _HOME = {
     "contracts.inputs": ("Inputs", "call"),
     "contracts.predictor": ("Predictor",),
     "contracts.proxy": ("Aggregator", "ZeroCostProxy"),
+    "contracts.ranges": (
+        "NonNegativeFloat",
+        "NonNegativeInt",
+        "PositiveFloat",
+        "PositiveInt",
+        "Range",
+        "UnitInterval",
+    ),
     "contracts.space": ("SearchSpace",),
     "contracts.strategy": ("Preference", "Problem", "Strategy"),
     "contracts.supernet": ("SuperNetwork",),

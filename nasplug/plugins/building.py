@@ -1,4 +1,4 @@
-"""Builds parts from their configuration, and checks their arguments."""
+"""Builds parts from their configuration."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nasplug.contracts.errors import NasplugError, unknown
+from nasplug.plugins.checking import check_arguments, check_present
 from nasplug.plugins.choices import choices, compose, one_line
 from nasplug.plugins.discovery import plugins
 
@@ -72,30 +73,3 @@ def _has_parts(value: Any) -> bool:
     if isinstance(value, Mapping):
         return "_target_" in value or any(map(_has_parts, value.values()))
     return isinstance(value, list) and any(map(_has_parts, value))
-
-
-def check_present(target: Any, keywords: Mapping[str, Any]) -> None:
-    """No argument without a default is missing."""
-    for name, parameter in inspect.signature(target).parameters.items():
-        if parameter.default is parameter.empty and name not in keywords:
-            raise NasplugError(f"{target.__name__} needs {name!r}; give it, e.g. {name}=...")
-
-
-def check_arguments(target: Any, keywords: Mapping[str, Any]) -> None:
-    """Every keyword is known, and of the type that the constructor declares."""
-    from typing import get_type_hints
-
-    from typeguard import TypeCheckError, check_type
-
-    parameters = inspect.signature(target).parameters
-    where = target.__name__
-    for name in keywords:
-        if name not in parameters:
-            raise unknown(f"argument of {where}", name, parameters)
-    hints = get_type_hints(target.__init__ if inspect.isclass(target) else target)
-    for name, value in keywords.items():
-        try:
-            check_type(value, hints.get(name, Any))
-        except TypeCheckError:
-            hint = inspect.formatannotation(hints[name])
-            raise NasplugError(f"{name} of {where} must be {hint}, but got {value!r}") from None

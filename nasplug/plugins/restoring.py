@@ -5,10 +5,10 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Mapping
 from reprlib import repr as shortened
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args
 
 from nasplug.contracts.errors import NasplugError
-from nasplug.plugins.building import check_arguments, check_present
+from nasplug.plugins.checking import check_arguments, check_present, declared
 from nasplug.plugins.trust import check_allowed, import_allowed
 
 DEEPEST = 20
@@ -70,7 +70,7 @@ def _class(node: Any, contract: type | tuple[type, ...], what: str) -> type:
 
 
 def _build(node: Mapping[str, Any], kind: type, what: str, given: Mapping[str, Any]) -> Any:
-    hints = get_type_hints(kind.__init__)  # type: ignore[misc]
+    hints = declared(kind)
     settings = {
         name: _value(value, _classes(hints.get(name, Any)), f"{name} of {what}")
         for name, value in node.items()
