@@ -9,6 +9,7 @@ from typing import Any
 from nasplug.contracts.errors import NasplugError, unknown
 from nasplug.plugins.checking import check_arguments, check_present
 from nasplug.plugins.choices import choices, compose, one_line
+from nasplug.plugins.describing import check_kept
 from nasplug.plugins.discovery import plugins
 
 
@@ -46,7 +47,10 @@ def build(node: Any, **arguments: Any) -> Any:
     keywords = {**partial.keywords, **arguments}
     check_arguments(partial.func, keywords)
     check_present(partial.func, keywords)
-    return partial.func(**keywords)
+    part = partial.func(**keywords)
+    if inspect.isclass(partial.func):
+        check_kept(part)
+    return part
 
 
 def accepts(node: Any, **arguments: Any) -> dict[str, Any]:
