@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nasplug.app.components import open_run as open_run
     from nasplug.app.export import load as load
     from nasplug.app.run import Run as Run
     from nasplug.app.search import search as search
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
     from nasplug.contracts.predictor import Predictor as Predictor
     from nasplug.contracts.proxy import Aggregator as Aggregator
     from nasplug.contracts.proxy import ZeroCostProxy as ZeroCostProxy
+    from nasplug.contracts.ranges import NonNegativeFloat as NonNegativeFloat
+    from nasplug.contracts.ranges import NonNegativeInt as NonNegativeInt
+    from nasplug.contracts.ranges import PositiveFloat as PositiveFloat
+    from nasplug.contracts.ranges import PositiveInt as PositiveInt
+    from nasplug.contracts.ranges import Range as Range
+    from nasplug.contracts.ranges import UnitInterval as UnitInterval
     from nasplug.contracts.space import SearchSpace as SearchSpace
     from nasplug.contracts.strategy import Preference as Preference
     from nasplug.contracts.strategy import Problem as Problem
@@ -41,10 +48,12 @@ if TYPE_CHECKING:
     from nasplug.plugins.choices import choices as choices
     from nasplug.plugins.describing import describe as describe
     from nasplug.plugins.discovery import hookimpl as hookimpl
+    from nasplug.plugins.trust import import_allowed as import_allowed
     from nasplug.toolkit.progress import progress as progress
     from nasplug.toolkit.seeding import seeded as seeded
 
 _HOME = {
+    "app.components": ("open_run",),
     "app.export": ("load",),
     "app.run": ("Run",),
     "app.search": ("search",),
@@ -55,6 +64,14 @@ _HOME = {
     "contracts.inputs": ("Inputs", "call"),
     "contracts.predictor": ("Predictor",),
     "contracts.proxy": ("Aggregator", "ZeroCostProxy"),
+    "contracts.ranges": (
+        "NonNegativeFloat",
+        "NonNegativeInt",
+        "PositiveFloat",
+        "PositiveInt",
+        "Range",
+        "UnitInterval",
+    ),
     "contracts.space": ("SearchSpace",),
     "contracts.strategy": ("Preference", "Problem", "Strategy"),
     "contracts.supernet": ("SuperNetwork",),
@@ -73,6 +90,7 @@ _HOME = {
     "plugins.choices": ("choices",),
     "plugins.describing": ("describe",),
     "plugins.discovery": ("hookimpl",),
+    "plugins.trust": ("import_allowed",),
     "toolkit.progress": ("progress",),
     "toolkit.seeding": ("seeded",),
 }

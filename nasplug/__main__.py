@@ -1,6 +1,17 @@
 """python -m nasplug +space=NAME +strategy=NAME [key=value ...]"""
 
-from nasplug.app.command_line import main
+import os
+import sys
+
+
+def main() -> None:
+    """The command line."""
+    from nasplug.app.command_line import main as command_line
+
+    command_line()
+
 
 if __name__ == "__main__":
+    if sys.path[0] == os.getcwd():  # put there by -m: what is installed goes before what lies about
+        sys.path.append(sys.path.pop(0))
     main()

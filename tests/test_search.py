@@ -147,7 +147,7 @@ class TestResults:
 def open_run_light(folder, run):
     """`open_run` needs classes that can be imported by name; these are of this very module."""
     sys.modules.setdefault("light", sys.modules[LightSpace.__module__])
-    return open_run(folder)
+    return open_run(folder, allow=["light"])
 
 
 class TestFailures:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nasplug.app.run import RESULTS, Run
+from nasplug.app.stored import stored_config
 from nasplug.contracts.errors import NasplugError
 from nasplug.contracts.evaluator import Evaluator
 from nasplug.contracts.executor import Executor
@@ -18,8 +19,10 @@ from nasplug.contracts.strategy import Problem, Strategy
 from nasplug.contracts.task import Task
 from nasplug.contracts.types import Constraint, Failure, Measurement, Objective, Outcome, Record
 from nasplug.engine.evaluator_chain import EvaluatorChain
-from nasplug.engine.run_folder import fingerprint, load_config
+from nasplug.engine.run_folder import CONFIG, fingerprint
 from nasplug.plugins.building import accepts, build
+from nasplug.plugins.restoring import restore
+from nasplug.plugins.trust import names_from
 
 CHAIN = ("evaluator", "costs", "proxies")
 """The keys of the configuration that make the chain of evaluators, first things first."""
@@ -133,13 +136,22 @@ def _chain(nodes: Sequence[Any], space: SearchSpace, task: Task | None) -> Evalu
     return EvaluatorChain(evaluators)
 
 
-def open_run(folder: str | Path) -> Run:
-    """The run in a folder, as its files have it; a search may be at work in it meanwhile."""
+def open_run(folder: str | Path, allow: Sequence[str] = ()) -> Run:
+    """The run in a folder, as its files have it; a search may be at work in it meanwhile.
+
+    Its config.yaml may name parts of installed plug-ins, and what is in one of the packages that
+    `allow` names: `open_run("runs/mine", allow=["my_package"])`. Nothing else is imported.
+    """
     folder = Path(folder)
-    config = load_config(folder)
-    space = build(config["space"])
-    task = build(config["task"]) if config["task"] else None
-    chain = _chain(config["evaluators"], space, task)
+    config = stored_config(folder)
+    file = folder / CONFIG
+    with names_from(file, allow):
+        space = restore(config["space"], SearchSpace, f"space of {file}")
+        task = config["task"] and restore(config["task"], Task, f"task of {file}")
+        what = f"one of evaluators of {file}"
+        nodes = config["evaluators"]
+        evaluators = [restore(n, Evaluator, what, space=space, task=task) for n in nodes]
+    chain = EvaluatorChain(evaluators)
     objectives, constraints = config["objectives"], config["constraints"]
     columns = [*objectives, *constraints, *config["also"]]
     chain, known = chain.restrict(columns), chain.metrics

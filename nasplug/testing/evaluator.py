@@ -11,6 +11,7 @@ import numpy as np
 from nasplug.contracts.evaluator import Evaluator
 from nasplug.contracts.space import SearchSpace
 from nasplug.contracts.types import Architecture, Failure, Measurement
+from nasplug.testing.described import check_described
 
 
 class EvaluatorContract:
@@ -64,6 +65,9 @@ class EvaluatorContract:
         again = pickle.loads(pickle.dumps(evaluator))
         archs, names = self.archs(space)[:2], self.names(evaluator)
         assert self.measure(again, archs, names) == self.measure(evaluator, archs, names)
+
+    def test_is_described_by_its_constructor_arguments(self, evaluator: Evaluator) -> None:
+        check_described(evaluator)
 
     def test_leaves_the_random_state(self, evaluator: Evaluator, space: SearchSpace) -> None:
         import torch

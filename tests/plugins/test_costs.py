@@ -10,6 +10,7 @@ from nasplug_costs.costs import Costs
 from torch import nn
 from torch.nn import functional
 
+import nasplug
 from nasplug import Measurement, NasplugError, SearchSpace, Variable
 from nasplug.toolkit.counting import multiply_adds, parameters
 
@@ -108,11 +109,12 @@ def test_pickled_it_measures_the_same():
 
 
 @pytest.mark.parametrize(
-    "knobs", [{"batch_size": 0}, {"threads": 0}, {"warm_up": -1}, {"seconds": 0.0}]
+    "knobs",
+    [{"batch_size": 0}, {"threads": 0}, {"warm_up": -1}, {"seconds": 0.0}, {"seconds": np.nan}],
 )
 def test_impossible_knobs_are_named(knobs):
     with pytest.raises(NasplugError, match=next(iter(knobs))):
-        Costs(Convolutions(), **knobs)
+        nasplug.make("evaluator", "costs", space=Convolutions(), **knobs)
 
 
 def test_global_random_state_is_left_alone():

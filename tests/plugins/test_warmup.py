@@ -127,10 +127,11 @@ def test_the_unscored_are_left_out(problem):
 
 
 def test_knobs_and_names_are_checked(problem, tmp_path):
-    with pytest.raises(NasplugError, match="pool must be at least 1, but got 0"):
-        WarmUp(RandomSearch(), Size(), "size", pool=0)
-    with pytest.raises(NasplugError, match="candidates must be at least 1, but got 0"):
-        Move(RandomSearch(), Size(), "size", candidates=0)
+    parts = {"strategy": RandomSearch(), "proxies": Size(), "proxy": "size"}
+    with pytest.raises(NasplugError, match="pool of WarmUp must be int, at least 1, but got 0"):
+        nasplug.make("wrapper", "warmup", pool=0, **parts)
+    with pytest.raises(NasplugError, match="candidates of Move must be int, at least 1, but got 0"):
+        nasplug.make("wrapper", "move", candidates=0, **parts)
     proxies = Proxies(problem.space, cache=str(tmp_path))
     with pytest.raises(NasplugError, match="unknown proxy 'synflo'; did you mean synflow"):
         WarmUp(RandomSearch(), proxies, "synflo").setup(problem)
