@@ -9,7 +9,7 @@ import numpy as np
 
 from nasplug import NasplugError
 from nasplug_tables.nats import DATASETS
-from nasplug_tables.unpickling import load
+from nasplug_tables.safe_pickle import load
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from nasplug import NasplugError
-from nasplug_tables.unpickling import load
+from nasplug_tables.safe_pickle import load
 
 if TYPE_CHECKING:
     import pandas as pd

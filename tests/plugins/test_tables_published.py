@@ -16,7 +16,7 @@ from nasplug_tables.nasbench101 import NasBench101
 from nasplug_tables.nasbench201 import NasBench201
 from nasplug_tables.nasbench_macro import NasBenchMacro
 from nasplug_tables.table import Table
-from nasplug_tables.unpickling import load
+from nasplug_tables.safe_pickle import load
 
 from nasplug import Failure, NasplugError
 
