@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
@@ -11,9 +12,14 @@ import torch
 
 from nasplug import NasplugError, unknown
 from nasplug.contracts.types import FloatArray
+from nasplug_tables.opening import checked, reading
 
 MOBILENET_SIZES = tuple(range(112, 225, 16))
 RESNET_SIZES = (128, 144, 160, 176, 192, 224, 240, 256)
+WHAT = "a published accuracy predictor"
+LARGEST = 10_000_000
+"""Numbers of one tensor; a published one has 160,000."""
+
 KERNELS, EXPANDS = (3, 5, 7), (3, 4, 6)
 RATIOS = (0.2, 0.25, 0.35)
 BLOCKS, EXTRA = (2, 2, 4, 2), 2
@@ -29,18 +35,15 @@ class AccuracyPredictor:
     """
 
     def __init__(self, path: str) -> None:
-        state = _load(Path(path))
-        matrices = [v.numpy().astype(float) for v in state.values() if v.ndim == 2]
-        biases = [v.numpy().astype(float) for k, v in state.items() if k.endswith("bias")]
-        self.inputs = matrices[0].shape[1] if matrices else 0
+        file = checked(Path(path), "evaluator.accuracy", "the file of a published predictor")
+        with reading(file, WHAT):
+            self._layers = _layers(_state(file))
+        self.inputs = self._layers[0][0].shape[1]
         if self.inputs not in (128, 82):
             raise NasplugError(
                 f"evaluator.accuracy must be a published predictor with 128 or 82 inputs, but {path} "
                 f"has {self.inputs}"
             )
-        base = float(state["base_acc"]) if "base_acc" in state else 0.0
-        last = [np.array([base])] if len(biases) < len(matrices) else []
-        self._layers = list(zip(matrices, [*biases, *last], strict=True))
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -64,13 +67,45 @@ class AccuracyPredictor:
         return 100.0 * (x @ weight.T + bias)[:, 0]
 
 
-def _load(path: Path) -> dict[str, torch.Tensor]:
-    if not path.is_file():
+def _state(path: Path) -> dict[str, FloatArray]:
+    """The matrices, vectors and numbers of a state dict."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of files that are refused below
+            state: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:  # torch's own text recommends to run what is in the file
+        state = None
+    if not isinstance(state, dict) or not all(map(_is_weight, state.values())) or not state:
         raise NasplugError(
-            f"evaluator.accuracy must be the file of a published predictor, but {path} is none"
+            f"{path} must be {WHAT}, a state dict that torch.load(.., weights_only=True) reads, of "
+            "finite floating-point tensors, but is not"
         )
-    state: dict[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    return state
+    return {str(name): value.detach().numpy().astype(float) for name, value in state.items()}
+
+
+def _is_weight(value: Any) -> bool:
+    return (
+        isinstance(value, torch.Tensor)
+        and value.layout is torch.strided
+        and value.is_floating_point()
+        and value.device.type == "cpu"
+        and value.numel() <= LARGEST
+        and bool(value.isfinite().all())
+    )
+
+
+def _layers(state: Mapping[str, FloatArray]) -> list[tuple[FloatArray, FloatArray]]:
+    """Weight (outputs, inputs) and bias (outputs,) of every layer; the last may have `base_acc`."""
+    weights = [value for value in state.values() if value.ndim == 2]
+    biases = [value for name, value in state.items() if name.endswith("bias")]
+    if "base_acc" in state and len(biases) < len(weights):
+        biases.append(state["base_acc"].reshape(-1))
+    ends = [1, *(weight.shape[1] for weight in weights[:0:-1])][::-1]
+    if not weights or [bias.shape for bias in biases] != [(end,) for end in ends]:
+        raise ValueError("its weights and biases are not those of a perceptron with one output")
+    if [weight.shape[0] for weight in weights] != ends:
+        raise ValueError("its layers do not fit on one another")
+    return list(zip(weights, biases, strict=True))
 
 
 def _mobilenet(config: Mapping[str, Any], image_size: int) -> FloatArray:

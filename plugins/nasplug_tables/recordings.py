@@ -5,6 +5,9 @@ from __future__ import annotations
 import ast
 import csv
 import json
+import math
+import os
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ import numpy as np
 
 from nasplug import NasplugError, SearchSpace
 from nasplug.contracts.types import Architecture
+from nasplug_tables.opening import checked, reading, reason, shortened
 from nasplug_tables.published import Published
 
 DYNAST = {
@@ -26,6 +30,9 @@ DYNAST = {
     "HR@10": "hr10",
 }
 """DyNAS-T's columns and the metrics that they are."""
+
+LONGEST_CONFIG = 20_000
+"""Characters of a configuration; Python's own compiler reads it, which is not made for bombs."""
 
 NOT_METRICS = ("number", "status", "architecture", "config", "seconds", "error")
 """nasplug's columns that are none."""
@@ -48,45 +55,77 @@ def read(paths: Sequence[str], space: SearchSpace) -> Recorded:
 
 
 def _read(path: Path, space: SearchSpace) -> list[tuple[Architecture, dict[str, float]]]:
-    if not path.is_file():
+    if not os.path.exists(path):  # False, too, for names that the system refuses
         raise NasplugError(f"evaluator.results must name CSV files, but there is no {path}")
-    with path.open(newline="", encoding="utf-8") as file:
+    checked(path, "evaluator.results", "CSV files of DyNAS-T or nasplug")
+    with (
+        reading(path, "a CSV file of DyNAS-T or nasplug"),
+        path.open(newline="", encoding="utf-8-sig") as file,
+    ):
         reader = csv.DictReader(file, skipinitialspace=True)
         columns = [(name or "").strip() for name in reader.fieldnames or ()]
         reader.fieldnames = columns
-        rows = list(reader)
+        try:
+            rows = list(reader)
+        except csv.Error as error:
+            raise NasplugError(
+                f"{path}, line {reader.reader.line_num} is no CSV: {error}"
+            ) from None
     if "Sub-network" in columns:
         return _dynast(path, rows, space)
     if "architecture" in columns:
         return _own(path, rows, space)
     raise NasplugError(
         f"{path} must have a column 'Sub-network' (DyNAS-T) or 'architecture' (nasplug), but has "
-        f"{', '.join(columns)}"
+        f"{shortened(', '.join(columns)) or 'none'}"
     )
+
+
+def _value(path: Path, line: int, name: str, cell: str) -> float:
+    """The number in a cell; NasplugError, with its line and column, where it holds none."""
+    try:
+        value = float(cell)
+    except (ValueError, TypeError):
+        value = math.nan
+    if not math.isfinite(value):
+        raise NasplugError(
+            f"{path}, line {line}: {name} must be a number, but is {shortened(str(cell), 100)!r}"
+        )
+    return value
 
 
 def _dynast(
     path: Path, rows: list[dict[str, str]], space: SearchSpace
 ) -> list[tuple[Architecture, dict[str, float]]]:
     """DyNAS-T writes 0 for what it has not measured: a column of zeros alone is no metric."""
-    names = [name for name in DYNAST if any(float(row.get(name) or 0) for row in rows)]
+    measured = [
+        {name: _value(path, line, name, row[name]) for name in DYNAST if row.get(name)}
+        for line, row in enumerate(rows, start=2)
+    ]
+    names = [name for name in DYNAST if any(values.get(name) for values in measured)]
     found = []
-    for line, row in enumerate(rows, start=2):
+    for line, (row, values) in enumerate(zip(rows, measured, strict=True), start=2):
         try:
-            config: Mapping[str, Any] = ast.literal_eval(row["Sub-network"])
-            known = isinstance(space, Published)
-            arch = space.from_ofa(config) if known else space.arch(config)
-        except (
-            NasplugError,
-            ValueError,
-            SyntaxError,
-            KeyError,
-            TypeError,
-            AttributeError,
-        ) as error:
-            raise NasplugError(f"{path}, line {line} is not of this space: {error}") from None
-        found.append((arch, {DYNAST[name]: float(row[name]) for name in names if row.get(name)}))
+            config = _literal(row["Sub-network"])
+            arch = space.from_ofa(config) if isinstance(space, Published) else space.arch(config)
+        except Exception as error:  # a space may meet anything in a cell
+            raise NasplugError(
+                f"{path}, line {line} is not of this space: {reason(error)}"
+            ) from None
+        found.append((arch, {DYNAST[name]: values[name] for name in names if name in values}))
     return found
+
+
+def _literal(text: str) -> Mapping[str, Any]:
+    """The dictionary that `text` writes, as Python writes it."""
+    if len(text) > LONGEST_CONFIG:
+        raise ValueError(f"a configuration must have at most {LONGEST_CONFIG:,} characters")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Python's compiler warns of odd numbers and escapes
+        config = ast.literal_eval(text)
+    if not isinstance(config, dict):
+        raise TypeError(f"a configuration must be a dictionary, but is a {type(config).__name__}")
+    return config
 
 
 def _own(
@@ -98,16 +137,24 @@ def _own(
     for line, row in enumerate(rows, start=2):
         if row.get("status", "ok") != "ok":
             continue
+        if None in row or None in row.values():
+            raise NasplugError(
+                f"{path}, line {line} must have a cell for each name in the first line"
+            )
         try:
             genes = json.loads(row["architecture"])
-            fits = len(genes) == len(counts) and all(
-                isinstance(g, int) and 0 <= g < k for g, k in zip(genes, counts, strict=True)
+            fits = isinstance(genes, list) and len(genes) == len(counts)
+            fits = fits and all(
+                type(g) is int and 0 <= g < k for g, k in zip(genes, counts, strict=True)
             )
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, RecursionError):
             fits = False
         archs = space.valid([tuple(genes)]) if fits else []
         if not archs:
-            raise NasplugError(f"{path}, line {line} is not of this space: {row['architecture']}")
+            shown = shortened(str(row["architecture"]), 200)
+            raise NasplugError(f"{path}, line {line} is not of this space: {shown}")
         cells = {name: cell for name, cell in row.items() if name not in NOT_METRICS and cell}
-        found.append((archs[0], {name: float(cell) for name, cell in cells.items()}))
+        found.append(
+            (archs[0], {name: _value(path, line, name, cell) for name, cell in cells.items()})
+        )
     return found

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nasplug import NasplugError
+from nasplug_tables.opening import checked, reason
 from nasplug_tables.pickle_machine import Machine
 
 CHUNK = 1 << 20
@@ -20,8 +21,6 @@ CONTAINERS, BYTES = 1_000_000, 4
 """A pickle may make so many containers, and one for each second of these bytes of its file: an empty
 set takes one byte in a pickle, 216 in memory."""
 
-BROKEN = "its parts do not fit together"
-
 
 def load(path: Path) -> Any:
     """What the first pickle in a file holds, packed by bz2 or not; of protocol 2 to 5.
@@ -32,18 +31,17 @@ def load(path: Path) -> Any:
 
     Raises NasplugError, in one line, where the file holds anything else or is damaged.
     """
+    checked(path, "a table", "a pickle of plain data")
     try:
         data = _unpacked(path) if path.suffix in (".pbz2", ".bz2") else path.read_bytes()
         return Machine(data, CONTAINERS + path.stat().st_size // BYTES).run()
     except NasplugError as error:
         raise NasplugError(f"{path}: {error}") from None
-    except MemoryError:
-        reason = "it needs more memory than there is"
-    except (OSError, EOFError, ValueError) as error:
-        reason = " ".join(str(error).split()) or BROKEN
+    except (OSError, EOFError, ValueError, MemoryError) as error:
+        fault = reason(error)
     except Exception:  # a hostile file can bring about any
-        reason = BROKEN
-    raise NasplugError(f"{path} must be a pickle, but cannot be read: {reason}")
+        fault = "its parts do not fit together"
+    raise NasplugError(f"{path} must be a pickle, but cannot be read: {fault}")
 
 
 def _unpacked(path: Path) -> bytes:

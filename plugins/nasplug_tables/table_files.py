@@ -9,10 +9,15 @@ from typing import TYPE_CHECKING
 
 from nasplug import NasplugError, unknown
 from nasplug_tables import hwnas, nasbench101_records, nats
+from nasplug_tables.opening import checked, reading, shortened
 
 if TYPE_CHECKING:
     import pandas as pd
 
+FILES = (
+    "a CSV, parquet or JSON file of measurements, or one of NAS-Bench-101, NATS-Bench (a folder, too) "
+    "or HW-NAS-Bench"
+)
 SUFFIXES = {
     ".pickle.pbz2": "nats",
     ".pickle": "hwnas",
@@ -27,58 +32,60 @@ SUFFIXES = {
 def read(path: Path, form: str | None, texts: Sequence[str]) -> pd.DataFrame:
     """The table in `path`, of the format `form` or what its name says; the columns `texts` of a CSV
     are kept as they are written, even where they look like numbers."""
-    folder = path.is_dir() and (path / nats.META).is_file()
-    if not path.is_file() and not folder:
-        raise NasplugError(
-            "evaluator.path must be a CSV, parquet or JSON file of measurements, or one of "
-            f"NAS-Bench-101, NATS-Bench (a folder, too) or HW-NAS-Bench, but {path} is none"
-        )
+    folder = nats.is_folder(path)
+    if not folder:
+        checked(path, "evaluator.path", FILES)
     if form is None:
         ending = [name for suffix, name in SUFFIXES.items() if path.name.endswith(suffix)]
         form = "nats" if folder else next(iter(ending), "csv")
     if form not in READERS:
         raise unknown("format of a table", form, READERS)
-    return READERS[form](path, texts)
+    frame = READERS[form](path, texts)
+    with reading(path, "a table of named columns"):
+        frame.columns = frame.columns.map(str)
+        if not frame.columns.is_unique:
+            twice = frame.columns[frame.columns.duplicated()][0]
+            raise NasplugError(
+                f"{path} must name every column once, but has two of {shortened(twice)!r}"
+            )
+    return frame
 
 
 def _csv(path: Path, texts: Sequence[str]) -> pd.DataFrame:
     import pandas as pd
 
-    try:
-        return pd.read_csv(path, dtype=dict.fromkeys(texts, "str"), skipinitialspace=True)
-    except (ValueError, OSError) as error:  # pandas' own are ValueErrors
-        raise NasplugError(
-            f"{path} must be a CSV file, but cannot be read: {_line(error)}"
-        ) from None
+    with reading(path, "a CSV file"):
+        return pd.read_csv(
+            path, dtype=dict.fromkeys(texts, "str"), skipinitialspace=True, low_memory=False
+        )
 
 
 def _parquet(path: Path, texts: Sequence[str]) -> pd.DataFrame:
     import pandas as pd
 
-    try:
-        return pd.read_parquet(path)
-    except ImportError:
-        raise NasplugError(f"to read {path}, type: pip install pyarrow") from None
-    except (ValueError, OSError) as error:  # pyarrow's own are ValueErrors
-        raise NasplugError(f"{path} must be parquet, but cannot be read: {_line(error)}") from None
+    with reading(path, "parquet"):
+        try:
+            frame = pd.read_parquet(path)
+        except ImportError:
+            raise NasplugError(f"to read {path}, type: pip install pyarrow") from None
+        return frame if isinstance(frame.index, pd.RangeIndex) else frame.reset_index()
 
 
 def _json(path: Path, texts: Sequence[str]) -> pd.DataFrame:
     """An object of architectures, each an object of metrics, as NAS-Bench-Macro is published."""
     import pandas as pd
 
-    try:
-        whole = json.loads(path.read_text())
-        rows = [{"architecture": arch, **values} for arch, values in whole.items()]
-    except (ValueError, AttributeError, TypeError):
-        raise NasplugError(
-            f'{path} must be JSON like {{"ARCHITECTURE": {{"METRIC": 1.5}}}}, but is not'
-        ) from None
-    return pd.DataFrame(rows)
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())
+    form = 'JSON like {"ARCHITECTURE": {"METRIC": 1.5}}'
+    with reading(path, form):
+        whole = json.loads(path.read_text(encoding="utf-8-sig"))
+        if not isinstance(whole, dict) or not whole:
+            raise NasplugError(f"{path} must be {form}, but is not")
+        for arch, values in whole.items():
+            if not isinstance(values, dict):
+                raise NasplugError(
+                    f"{path} must be {form}, but {shortened(arch)!r} has a {type(values).__name__}"
+                )
+        return pd.DataFrame([{**values, "architecture": arch} for arch, values in whole.items()])
 
 
 READERS: dict[str, Callable[[Path, Sequence[str]], pd.DataFrame]] = {
