@@ -12,10 +12,10 @@ import torch
 
 from nasplug import NasplugError, unknown
 from nasplug.contracts.types import FloatArray
+from nasplug_tables.ofa_networks import MOBILENET, RESNET, Networks
 from nasplug_tables.opening import checked, reading
 
-MOBILENET_SIZES = tuple(range(112, 225, 16))
-RESNET_SIZES = (128, 144, 160, 176, 192, 224, 240, 256)
+INPUT_SIZES = tuple(range(112, 225, 16))
 WHAT = "a published accuracy predictor"
 LARGEST = 10_000_000
 """Numbers of one tensor; a published one has 160,000."""
@@ -46,20 +46,22 @@ class AccuracyPredictor:
             )
 
     @property
-    def sizes(self) -> tuple[int, ...]:
-        """Image sizes that it knows."""
-        return MOBILENET_SIZES if self.inputs == 128 else RESNET_SIZES
+    def networks(self) -> Networks:
+        """The networks that it was trained on."""
+        return MOBILENET if self.inputs == 128 else RESNET
 
     def __call__(self, configs: Sequence[Mapping[str, Any]], image_size: int) -> FloatArray:
         """Top-1 in percent, shape (n,)."""
-        if image_size not in self.sizes:
-            raise unknown("image size of the accuracy predictor", image_size, self.sizes)
+        if image_size not in self.networks.sizes:
+            sizes = self.networks.sizes
+            raise unknown("image size of the accuracy predictor", image_size, sizes)
         encode = _mobilenet if self.inputs == 128 else _resnet
         try:
             x = np.array([encode(config, image_size) for config in configs])
-        except KeyError as error:
+        except (KeyError, ValueError, IndexError):
             raise NasplugError(
-                f"evaluator.accuracy must be the predictor of this space, but its networks have no {error}"
+                "evaluator.accuracy must be the predictor of this space, but it is for the blocks of "
+                f"{self.networks.name}; type {self.networks.space}"
             ) from None
         for weight, bias in self._layers[:-1]:
             x = np.maximum(x @ weight.T + bias, 0.0)
@@ -111,18 +113,18 @@ def _layers(state: Mapping[str, FloatArray]) -> list[tuple[FloatArray, FloatArra
 def _mobilenet(config: Mapping[str, Any], image_size: int) -> FloatArray:
     """Inputs of shape (128,): one-hot kernels, expand ratios, image size; 0 beyond the depth."""
     x = np.zeros(128)
-    for slot, (kernel, expand) in enumerate(zip(config["ks"], config["e"], strict=True)):
+    for slot, kernel, expand in zip(range(20), config["ks"], config["e"], strict=True):
         if slot % 4 < config["d"][slot // 4]:
             x[3 * slot + KERNELS.index(kernel)] = 1.0
             x[60 + 3 * slot + EXPANDS.index(expand)] = 1.0
-    x[120 + MOBILENET_SIZES.index(image_size)] = 1.0
+    x[120 + INPUT_SIZES.index(image_size)] = 1.0
     return x
 
 
 def _resnet(config: Mapping[str, Any], image_size: int) -> FloatArray:
     """Inputs of shape (82,): one-hot image size, stem, widths, expand ratios; 0 beyond the depth."""
     x = np.zeros(82)
-    x[RESNET_SIZES.index(image_size)] = 1.0
+    x[RESNET.sizes.index(image_size)] = 1.0
     x[8 + int(config["d"][0] == 2)] = 1.0
     for place, index in enumerate(config["w"]):
         x[10 + 3 * place + index] = 1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import final
@@ -10,7 +11,10 @@ from nasplug import Evaluator, Measurement, Metric, NasplugError, SearchSpace
 from nasplug.contracts.types import Architecture, Outcome
 from nasplug_tables.ofa_accuracy import AccuracyPredictor
 from nasplug_tables.ofa_latency import LatencyTable
+from nasplug_tables.ofa_networks import MOBILENET, Networks
 from nasplug_tables.published import Published
+
+log = logging.getLogger(__name__)
 
 
 @final
@@ -20,11 +24,16 @@ class OfaSurrogate(Evaluator):
     A search on real networks that takes seconds: nothing is trained or run. The predictor's scale is
     that of its hold-out images, 5 to 6 points above ImageNet's validation accuracy.
 
+    The files describe the networks that they were made of, MobileNetV3 of width 1.2 or ResNet-50, each
+    with 1,000 classes; a space of others is an error.
+
     Args:
-        space: ofa_mbv3 (published for width 1.2) or ofa_resnet50.
+        space: ofa_mbv3_w12 or ofa_resnet50.
         accuracy: file of an accuracy predictor; null: no top1.
         latency: file of a latency table of MobileNetV3; null: no latency.
-        image_size: height and width of the images, 160 to 224.
+        image_size: height and width of the images in pixels; null: those of the space.
+        extrapolate: whether networks of the same blocks but other widths or classes get the figures
+            that the files have for theirs, as a test problem for strategies.
     """
 
     chunk = 1000
@@ -34,14 +43,14 @@ class OfaSurrogate(Evaluator):
         space: SearchSpace,
         accuracy: str | None = None,
         latency: str | None = None,
-        image_size: int = 224,
+        image_size: int | None = None,
+        extrapolate: bool = False,
     ) -> None:
-        if not 160 <= image_size <= 224:
-            raise NasplugError(f"image_size must be from 160 to 224, but got {image_size}")
         self.space = space
         self.accuracy = accuracy
         self.latency = latency
         self.image_size = image_size
+        self.extrapolate = extrapolate
 
     @property
     def metrics(self) -> Mapping[str, Metric]:
@@ -54,21 +63,23 @@ class OfaSurrogate(Evaluator):
         return metrics
 
     def prepare(self) -> None:
-        """Read the files; an error if they are not what they should be."""
+        """Read the files; an error unless they describe the networks of the space."""
         self.evaluate([self.space.smallest], list(self.metrics))
+        if self._size != self._space_size:
+            log.warning(
+                "top1 and latency are for images of %d pixels, but the space's have %d, for which its "
+                "macs are; type space.image_size=%d",
+                self._size,
+                self._space_size,
+                self._size,
+            )
 
     def evaluate(self, archs: Sequence[Architecture], names: Sequence[str]) -> list[Outcome]:
         """Rounded to 1e-6, since the last digits of a sum depend on how many are summed at once."""
-        space = self.space
-        if not isinstance(space, Published):
-            raise NasplugError(
-                f"ofa_surrogate measures once-for-all networks, but the space is "
-                f"{type(space).__name__}; type +space=ofa_mbv3_w12 or +space=ofa_resnet50"
-            )
-        configs = [space.to_ofa(arch) for arch in archs]
+        configs = [self._published.to_ofa(arch) for arch in archs]
         values: dict[str, list[float]] = {}
         if "top1" in names:
-            values["top1"] = self._predictor(configs, self.image_size).tolist()
+            values["top1"] = self._predictor(configs, self._size).tolist()
         if "latency" in names:
             values["latency"] = [self._table(config) for config in configs]
         return [
@@ -76,16 +87,50 @@ class OfaSurrogate(Evaluator):
             for i in range(len(configs))
         ]
 
+    @property
+    def _published(self) -> Published:
+        if not isinstance(self.space, Published):
+            raise NasplugError(
+                f"ofa_surrogate measures once-for-all networks, but the space is "
+                f"{type(self.space).__name__}; type +space=ofa_mbv3_w12 or +space=ofa_resnet50"
+            )
+        return self.space
+
+    @cached_property
+    def _space_size(self) -> int:
+        """Width of the space's images in pixels."""
+        return int(self.space.example_inputs(1)[0].shape[-1])
+
+    @property
+    def _size(self) -> int:
+        return self._space_size if self.image_size is None else self.image_size
+
     @cached_property
     def _predictor(self) -> AccuracyPredictor:
-        return AccuracyPredictor(str(self.accuracy))
+        predictor = AccuracyPredictor(str(self.accuracy))
+        self._check(predictor.networks, str(self.accuracy), "evaluator.accuracy", "predictor")
+        return predictor
 
     @cached_property
     def _table(self) -> LatencyTable:
         table = LatencyTable(str(self.latency))
-        if table.image_size != self.image_size:
+        self._check(MOBILENET, str(self.latency), "evaluator.latency", "table")
+        if table.image_size != self._size:
             raise NasplugError(
-                f"evaluator.latency must be measured at image_size={self.image_size}, but "
+                f"evaluator.latency must be measured at image_size={self._size}, but "
                 f"{self.latency} is for {table.image_size}"
             )
         return table
+
+    def _check(self, networks: Networks, file: str, setting: str, kind: str) -> None:
+        """Raise unless the file describes this space's networks at this image size."""
+        sizes = [("evaluator.image_size", self._size)]
+        if not self.extrapolate:
+            networks.check(self.space, file, setting, kind)
+            sizes.append(("space.image_size", self._space_size))
+        for name, size in sizes:
+            if size not in networks.sizes:
+                known = ", ".join(map(str, networks.sizes))
+                raise NasplugError(
+                    f"{name} must be one of {known}, which {file} is for, but got {size}"
+                )
