@@ -395,7 +395,7 @@ def is_plain(value):
 
 def read(path):
     """What reading one file came to."""
-    from nasplug_tables.safe_pickle import load
+    from nasplug_tables.readers.safe_pickle import load
 
     from nasplug import NasplugError
 

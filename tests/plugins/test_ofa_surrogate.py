@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from nasplug_tables.ofa_surrogate import OfaSurrogate
+from nasplug_tables.ofa_surrogate.surrogate import OfaSurrogate
 
 import nasplug
 from nasplug import NasplugError

@@ -17,15 +17,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from nasplug_tables.nasbench101 import NasBench101
-from nasplug_tables.nasbench201 import NasBench201
-from nasplug_tables.nasbench_asr import NasBenchAsr
-from nasplug_tables.nasbench_macro import NasBenchMacro
-from nasplug_tables.nasbench_nlp import NasBenchNlp
-from nasplug_tables.ofa_accuracy import AccuracyPredictor
-from nasplug_tables.ofa_latency import LatencyTable, _keys
-from nasplug_tables.recordings import read
-from nasplug_tables.table import Table
+from nasplug_tables.ofa_surrogate.accuracy import AccuracyPredictor
+from nasplug_tables.ofa_surrogate.latency import LatencyTable, _keys
+from nasplug_tables.recorded.recordings import read
+from nasplug_tables.spaces.nasbench101 import NasBench101
+from nasplug_tables.spaces.nasbench201 import NasBench201
+from nasplug_tables.spaces.nasbench_asr import NasBenchAsr
+from nasplug_tables.spaces.nasbench_macro import NasBenchMacro
+from nasplug_tables.spaces.nasbench_nlp import NasBenchNlp
+from nasplug_tables.table.table import Table
 
 import nasplug
 from nasplug import NasplugError

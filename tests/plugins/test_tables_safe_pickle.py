@@ -16,8 +16,8 @@ from hostile_pickles import corpus
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from nasplug_tables import safe_pickle
-from nasplug_tables.safe_pickle import load
+from nasplug_tables.readers import safe_pickle
+from nasplug_tables.readers.safe_pickle import load
 
 from nasplug import NasplugError
 

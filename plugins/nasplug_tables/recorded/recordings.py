@@ -16,8 +16,8 @@ import numpy as np
 
 from nasplug import NasplugError, SearchSpace
 from nasplug.contracts.types import Architecture
-from nasplug_tables.opening import checked, reading, reason, shortened
 from nasplug_tables.published import Published
+from nasplug_tables.readers.opening import checked, reading, reason, shortened
 
 DYNAST = {
     "Model Parameters": "params",

@@ -13,7 +13,7 @@ from typing import Any, final
 import yaml
 
 from nasplug import NasplugError
-from nasplug_tables.opening import checked, reading
+from nasplug_tables.readers.opening import checked, reading
 
 WIDTHS = (32, 48, 96, 136, 192)
 """Of the five stages, at width 1.2, which is what the tables were measured of."""

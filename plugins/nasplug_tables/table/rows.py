@@ -11,7 +11,7 @@ import numpy as np
 
 from nasplug import NasplugError, SearchSpace, unknown
 from nasplug.contracts.types import Architecture, FloatArray, IntArray
-from nasplug_tables.opening import reason, shortened
+from nasplug_tables.readers.opening import reason, shortened
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,9 +9,9 @@ import numpy as np
 
 from nasplug import NasplugError
 from nasplug.contracts.types import FloatArray
-from nasplug_tables.nats import DATASETS
-from nasplug_tables.opening import reading, shortened
-from nasplug_tables.safe_pickle import load
+from nasplug_tables.readers.nats import DATASETS
+from nasplug_tables.readers.opening import reading, shortened
+from nasplug_tables.readers.safe_pickle import load
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from nasplug import NasplugError
-from nasplug_tables.opening import reading
-from nasplug_tables.safe_pickle import load
+from nasplug_tables.readers.opening import reading
+from nasplug_tables.readers.safe_pickle import load
 
 if TYPE_CHECKING:
     import pandas as pd

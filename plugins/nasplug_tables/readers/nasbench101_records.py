@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasplug import NasplugError
-from nasplug_tables.opening import reason
+from nasplug_tables.readers.opening import reason
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from nasplug import Evaluator, Failure, Measurement, Metric, NasplugError, SearchSpace, unknown
 from nasplug.contracts.types import Architecture, Direction, Outcome
-from nasplug_tables.opening import shortened
-from nasplug_tables.table_files import read
-from nasplug_tables.table_rows import KEYS, Reading, Rows
+from nasplug_tables.readers.formats import read
+from nasplug_tables.readers.opening import shortened
+from nasplug_tables.table.rows import KEYS, Reading, Rows
 
 if TYPE_CHECKING:
     import pandas as pd

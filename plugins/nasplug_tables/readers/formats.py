@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nasplug import NasplugError, unknown
-from nasplug_tables import hwnas, nasbench101_records, nats
-from nasplug_tables.opening import checked, reading, shortened
+from nasplug_tables.readers import hwnas, nasbench101_records, nats
+from nasplug_tables.readers.opening import checked, reading, shortened
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from nasplug import NasplugError
-from nasplug_tables.opening import checked, reason
-from nasplug_tables.pickle_machine import Machine
+from nasplug_tables.readers.opening import checked, reason
+from nasplug_tables.readers.pickle_machine import Machine
 
 CHUNK = 1 << 20
 """Bytes unpacked at a time."""

@@ -9,9 +9,9 @@ from typing import final
 
 from nasplug import Evaluator, Measurement, Metric, NasplugError, SearchSpace
 from nasplug.contracts.types import Architecture, Outcome
-from nasplug_tables.ofa_accuracy import AccuracyPredictor
-from nasplug_tables.ofa_latency import LatencyTable
-from nasplug_tables.ofa_networks import MOBILENET, Networks
+from nasplug_tables.ofa_surrogate.accuracy import AccuracyPredictor
+from nasplug_tables.ofa_surrogate.latency import LatencyTable
+from nasplug_tables.ofa_surrogate.networks import MOBILENET, Networks
 from nasplug_tables.published import Published
 
 log = logging.getLogger(__name__)

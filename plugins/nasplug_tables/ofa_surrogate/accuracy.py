@@ -12,8 +12,8 @@ import torch
 
 from nasplug import NasplugError, unknown
 from nasplug.contracts.types import FloatArray
-from nasplug_tables.ofa_networks import MOBILENET, RESNET, Networks
-from nasplug_tables.opening import checked, reading
+from nasplug_tables.ofa_surrogate.networks import MOBILENET, RESNET, Networks
+from nasplug_tables.readers.opening import checked, reading
 
 INPUT_SIZES = tuple(range(112, 225, 16))
 WHAT = "a published accuracy predictor"

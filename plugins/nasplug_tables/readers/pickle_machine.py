@@ -9,7 +9,7 @@ from collections.abc import Callable
 from struct import unpack_from
 from typing import Any, final
 
-from nasplug_tables.pickle_parts import (
+from nasplug_tables.readers.pickle_parts import (
     STAND_INS,
     Arguments,
     Dtype,
