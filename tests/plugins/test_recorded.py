@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 from nasplug_predictors.svr import SVR
-from nasplug_tables.recorded import Surrogate
-from nasplug_tables.recordings import read
+from nasplug_tables.recorded.recordings import read
+from nasplug_tables.recorded.surrogate import Surrogate
 
 import nasplug
 from nasplug import Metric, NasplugError

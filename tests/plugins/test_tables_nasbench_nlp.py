@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 import torch
-from nasplug_tables.nasbench_nlp import NasBenchNlp
-from nasplug_tables.nasbench_nlp_cell import SOURCES, Cell, Node
-from nasplug_tables.table import Table
+from nasplug_tables.spaces.nasbench_nlp import NasBenchNlp
+from nasplug_tables.spaces.nasbench_nlp_cell import SOURCES, Cell, Node
+from nasplug_tables.table.table import Table
 
 from nasplug import NasplugError, seeded
 from nasplug.testing import SpaceContract

@@ -11,12 +11,12 @@ from collections import OrderedDict
 import numpy as np
 import pandas as pd
 import pytest
-from nasplug_tables import hwnas, nats
-from nasplug_tables.nasbench101 import NasBench101
-from nasplug_tables.nasbench201 import NasBench201
-from nasplug_tables.nasbench_macro import NasBenchMacro
-from nasplug_tables.table import Table
-from nasplug_tables.unpickling import load
+from nasplug_tables.readers import hwnas, nats
+from nasplug_tables.readers.safe_pickle import load
+from nasplug_tables.spaces.nasbench101 import NasBench101
+from nasplug_tables.spaces.nasbench201 import NasBench201
+from nasplug_tables.spaces.nasbench_macro import NasBenchMacro
+from nasplug_tables.table.table import Table
 
 from nasplug import Failure, NasplugError
 

@@ -6,9 +6,9 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
-from nasplug_tables.nasbench201 import NasBench201
-from nasplug_tables.nasbench_macro import NasBenchMacro
-from nasplug_tables.table import Table
+from nasplug_tables.spaces.nasbench201 import NasBench201
+from nasplug_tables.spaces.nasbench_macro import NasBenchMacro
+from nasplug_tables.table.table import Table
 
 from nasplug import Failure, NasplugError
 from nasplug.testing import EvaluatorContract, ToySpace

@@ -12,7 +12,7 @@ import numpy as np
 
 from nasplug import Evaluator, Measurement, Metric, NasplugError, Predictor, SearchSpace
 from nasplug.contracts.types import Architecture, FloatArray, Outcome
-from nasplug_tables.recordings import Recorded, read
+from nasplug_tables.recorded.recordings import Recorded, read
 
 log = logging.getLogger(__name__)
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from nasplug import NasplugError, SearchSpace, unknown
 from nasplug.contracts.types import Architecture, FloatArray, IntArray
+from nasplug_tables.readers.opening import reason, shortened
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,9 +51,22 @@ class Reading:
         keys = self._keys(frame)
         return [
             str(name)
-            for name in frame.select_dtypes("number").columns
+            for name in frame.select_dtypes("number", exclude=["timedelta"]).columns
             if name not in keys and not str(name).startswith("Unnamed")
         ]
+
+    def words(self, frame: pd.DataFrame) -> dict[str, str]:
+        """Columns that are no metrics for few words among their numbers: name to the first of them."""
+        import pandas as pd
+
+        found = {}
+        for name in frame.select_dtypes(exclude=["number", "bool", "timedelta"]).columns:
+            cells = frame[name].dropna()
+            odd = pd.to_numeric(cells, errors="coerce").isna()
+            if name not in self._keys(frame) and 0 < odd.sum() < len(cells) / 2:
+                line, cell = cells.index[odd.to_numpy()][0] + 2, cells[odd].iloc[0]
+                found[str(name)] = f"{shortened(str(cell))!r} in line {line}"
+        return found
 
     def rows(self, frame: pd.DataFrame) -> Rows:
         """Every architecture with its metrics, not a number where a cell is empty."""
@@ -63,10 +77,13 @@ class Reading:
         places: dict[Architecture, int] = {}
         place = np.array([places.setdefault(arch, len(places)) for arch in archs])
         if self.duplicates == "error":
-            self._agree(lines, place, frame[names].to_numpy(float))
+            self._agree(lines, place, frame[names].to_numpy(float, na_value=np.nan))
         groups = frame[names].groupby(place)
-        table = (groups.mean() if self.duplicates == "mean" else groups.first()).to_numpy(float)
-        return {a: dict(zip(names, row, strict=True)) for a, row in zip(places, table, strict=True)}
+        table = groups.mean() if self.duplicates == "mean" else groups.first()
+        values = table.to_numpy(float, na_value=np.nan)
+        return {
+            a: dict(zip(names, row, strict=True)) for a, row in zip(places, values, strict=True)
+        }
 
     def _agree(self, lines: Sequence[int], place: IntArray, values: FloatArray) -> None:
         """Raise where rows of one architecture differ; `place` numbers it, shape (n,)."""
@@ -95,7 +112,7 @@ class Reading:
             return names
         raise NasplugError(
             f"{self.name} must have a column {', '.join(KEYS)} or one a design variable "
-            f"({', '.join(names[:3])}, ..), but has {', '.join(columns)}; name it: "
+            f"({', '.join(names[:3])}, ..), but has {shortened(', '.join(columns))}; name it: "
             "evaluator.key=COLUMN"
         )
 
@@ -105,13 +122,13 @@ class Reading:
                 return self.space.arch({str(k): v for k, v in cells.items()})
             (text,) = map(str, cells.values())
             return self._architecture(text)
-        except (NasplugError, ValueError) as error:
-            raise NasplugError(f"{self.name}, line {line}: {error}") from None
+        except Exception as error:  # a space may meet anything in a cell
+            raise NasplugError(f"{self.name}, line {line}: {reason(error)}") from None
 
     def _architecture(self, text: str) -> Architecture:
         """Of a list of option indices, a configuration, or the space's own notation."""
         value = json.loads(text) if text[:1] in ("[", "{") else None
-        indices = isinstance(value, list) and all(isinstance(i, int) for i in value)
+        indices = isinstance(value, list) and all(type(i) is int for i in value)
         names = {v.name for v in self.space.variables}
         if isinstance(self.space, Written):
             config = isinstance(value, dict) and set(value) <= names
@@ -120,17 +137,17 @@ class Reading:
         if isinstance(value, dict):
             return self.space.arch(value)
         if value is None:
-            raise NasplugError(f"{text!r} is neither a JSON list nor a JSON object")
+            raise NasplugError(f"{shortened(text)!r} is neither a JSON list nor a JSON object")
         return self._indices(value)
 
     def _indices(self, value: list[Any]) -> Architecture:
         variables = self.space.variables
         fits = len(value) == len(variables) and all(
-            isinstance(i, int) and 0 <= i < len(v.options)
+            type(i) is int and 0 <= i < len(v.options)
             for i, v in zip(value, variables, strict=True)
         )
         if not fits:
-            raise NasplugError(f"{value} must be {len(variables)} option indices")
+            raise NasplugError(f"{shortened(str(value))} must be {len(variables)} option indices")
         if not (arch := self.space.valid([tuple(value)])):
             raise NasplugError(f"{value} is not a valid architecture of this space")
         return arch[0]

@@ -14,8 +14,8 @@ from torch import nn
 
 from nasplug import NasplugError, SearchSpace, Variable
 from nasplug.contracts.types import Architecture, Archs, BoolArray, FloatArray, IntArray
-from nasplug_tables.graphs import count, pairs, prune, smallest
-from nasplug_tables.nasbench101_network import OPERATIONS, Graph, network
+from nasplug_tables.spaces.graphs import count, pairs, prune, smallest
+from nasplug_tables.spaces.nasbench101_network import OPERATIONS, Graph, network
 
 
 class NasBench101(SearchSpace):

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from nasplug import NasplugError
-from nasplug_tables.unpickling import load
+from nasplug_tables.readers.opening import reading
+from nasplug_tables.readers.safe_pickle import load
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,15 +66,30 @@ def read(path: Path) -> pd.DataFrame:
     import pandas as pd
 
     rows = []
-    for arch, trained in _architectures(path):
-        row: dict[str, Any] = {"architecture": arch}
-        for epochs, results in trained.items():
-            for dataset, seeds in results["dataset_seed"].items():
-                trials = [results["all_results"][dataset, seed] for seed in seeds]
-                values = [_final(trial, dataset) for trial in trials]
-                row |= _columns(_mean(values), dataset, epochs)
-        rows.append(row)
+    for file, arch, trained in _architectures(path):
+        with reading(file, "of NATS-Bench"):
+            rows.append({"architecture": arch, **_row(trained)})
+    if not rows:
+        raise NasplugError(f"{path} must hold architectures of NATS-Bench, but holds none")
     return pd.DataFrame(rows)
+
+
+def is_folder(path: Path) -> bool:
+    """Whether `path` is a folder of the benchmark."""
+    try:
+        return path.is_dir() and (path / META).is_file()
+    except OSError:  # a name that is too long, a folder that is closed
+        return False
+
+
+def _row(trained: Mapping[str, Any]) -> dict[str, float]:
+    """All columns of an architecture, from what its trainings gave, by epochs."""
+    row: dict[str, float] = {}
+    for epochs, results in trained.items():
+        for dataset, seeds in results["dataset_seed"].items():
+            trials = [results["all_results"][dataset, seed] for seed in seeds]
+            row |= _columns(_mean([_final(trial, dataset) for trial in trials]), dataset, epochs)
+    return row
 
 
 def from_api(api: Api, epochs: Sequence[str] = ("12", "200")) -> pd.DataFrame:
@@ -97,25 +113,35 @@ def from_api(api: Api, epochs: Sequence[str] = ("12", "200")) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _architectures(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Every architecture's string, and by epochs what its trials gave."""
+def _architectures(path: Path) -> Iterator[tuple[Path, str, Mapping[str, Any]]]:
+    """The file, the string of every architecture, and by epochs what its trials gave."""
     if path.is_file():
-        whole = _checked(path, load(path), ("meta_archs", "arch2infos"))
-        for index, trained in sorted(whole["arch2infos"].items()):
-            yield whole["meta_archs"][index], trained
+        whole = _checked(path, load(path), {"meta_archs": list, "arch2infos": dict})
+        with reading(path, "of NATS-Bench"):
+            items = sorted(whole["arch2infos"].items())
+            named = [(str(whole["meta_archs"][index]), trained) for index, trained in items]
+        for name, trained in named:
+            yield path, name, trained
         return
-    strings = _checked(path / META, load(path / META), ("meta_archs",))["meta_archs"]
+    strings = _checked(path / META, load(path / META), {"meta_archs": list})["meta_archs"]
     files = sorted(f for f in path.glob(f"*{SUFFIX}") if f.name != META)
     for number, file in enumerate(files):
         if number % SHOWN == 0:
             log.info("%s: read %d of %d files", path, number, len(files))
-        yield strings[int(file.name.removesuffix(SUFFIX))], load(file)
+        with reading(file, f"of NATS-Bench, named by the number of its architecture ({SUFFIX})"):
+            name = str(strings[int(file.name.removesuffix(SUFFIX))])
+        yield file, name, load(file)
 
 
-def _checked(path: Path, value: Any, keys: Sequence[str]) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping) or not set(keys) <= set(value):
-        raise NasplugError(f"{path} must be of NATS-Bench, with {' and '.join(keys)}, but is not")
-    return value
+def _checked(path: Path, value: Any, parts: Mapping[str, type]) -> Mapping[str, Any]:
+    """`value`, if it is an object with these parts, each of its kind."""
+    fits = isinstance(value, dict) and all(
+        isinstance(value.get(key), kind) for key, kind in parts.items()
+    )
+    if not fits:
+        raise NasplugError(f"{path} must be of NATS-Bench, with {' and '.join(parts)}, but is not")
+    checked: Mapping[str, Any] = value
+    return checked
 
 
 def _final(trial: Mapping[str, Any], dataset: str) -> dict[str, float]:
@@ -129,7 +155,7 @@ def _final(trial: Mapping[str, Any], dataset: str) -> dict[str, float]:
         known = "test" if name == "ori-test" and dataset in WHOLE else SETS[name]
         values[f"{known}_accuracy"] = trial["eval_acc1es"][f"{name}@{last}"]
         values[f"{known}_loss"] = trial["eval_losses"][f"{name}@{last}"]
-    latency = float(np.mean(trial["latency"] or [-1.0]))
+    latency = float(np.mean([_number(value) for value in trial["latency"] or [-1.0]]))
     costs = {
         "params": trial["params"],
         "flops": trial["flop"],
@@ -146,7 +172,14 @@ def _costs(cost: Mapping[str, Any]) -> dict[str, float]:
 
 def _mean(values: Sequence[Mapping[str, float]]) -> dict[str, float]:
     names = dict.fromkeys(name for each in values for name in each)
-    return {n: float(np.mean([each[n] for each in values if n in each])) for n in names}
+    return {n: float(np.mean([_number(e[n]) for e in values if n in e])) for n in names}
+
+
+def _number(value: Any) -> float:
+    """`value`, if it is a number; of a list of lists numpy would make all there is."""
+    if not isinstance(value, int | float | np.integer | np.floating):
+        raise TypeError(f"a {type(value).__name__} where a number must be")
+    return float(value)
 
 
 def _columns(values: Mapping[str, Any], dataset: str, epochs: str) -> dict[str, float]:

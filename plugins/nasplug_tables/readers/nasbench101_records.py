@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import logging
 import struct
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasplug import NasplugError
+from nasplug_tables.readers.opening import reason
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,7 +50,9 @@ def read(path: Path) -> pd.DataFrame:
             row = sums.setdefault(f"{bits} {operations}", {})
             for name, value in _metrics(base64.b64decode(message), epochs):
                 row.setdefault(name, []).append(value)
-    except (ValueError, TypeError, LookupError, struct.error, binascii.Error):
+    except OSError as error:
+        raise NasplugError(f"{path} cannot be read: {reason(error)}") from None
+    except Exception:  # whatever is no record of the benchmark
         raise NasplugError(f"{path} must be a file of NAS-Bench-101, but is not") from None
     rows = [
         {"architecture": arch, **{name: sum(found) / len(found) for name, found in row.items()}}

@@ -15,7 +15,7 @@ from torch import nn
 
 from nasplug import NasplugError, SearchSpace, Variable, at_least
 from nasplug.contracts.types import Architecture, Archs, BoolArray, FloatArray, IntArray
-from nasplug_tables.nasbench_nlp_cell import (
+from nasplug_tables.spaces.nasbench_nlp_cell import (
     ARITY,
     LINEAR,
     OPERATIONS,
@@ -24,7 +24,7 @@ from nasplug_tables.nasbench_nlp_cell import (
     Cell,
     Node,
 )
-from nasplug_tables.nasbench_nlp_network import LanguageModel
+from nasplug_tables.spaces.nasbench_nlp_network import LanguageModel
 
 HEAD, SLOT = 1 + STATES, 4
 """Genes before the nodes, and of each node."""

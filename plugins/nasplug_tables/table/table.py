@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 from collections.abc import Sequence
@@ -11,11 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from nasplug import Evaluator, Failure, Measurement, Metric, NasplugError, SearchSpace, unknown
 from nasplug.contracts.types import Architecture, Direction, Outcome
-from nasplug_tables.table_files import read
-from nasplug_tables.table_rows import KEYS, Reading, Rows
+from nasplug_tables.readers.formats import read
+from nasplug_tables.readers.opening import shortened
+from nasplug_tables.table.rows import KEYS, Reading, Rows
 
 if TYPE_CHECKING:
     import pandas as pd
+
+log = logging.getLogger(__name__)
 
 SMALLER = ("latency", "params", "macs", "flops", "loss", "seconds", "energy")
 """Words in the name of a metric of which less is better, where the user does not say."""
@@ -99,6 +103,8 @@ class Table(Evaluator):
         """The columns of numbers, and the file of each."""
         columns: dict[str, str] = {}
         for path, frame in self._frames.items():
+            for name, word in self._reading(path).words(frame).items():
+                log.warning("%s: %s is no metric, since it holds %s", path, shortened(name), word)
             for name in self._reading(path).metrics(frame):
                 if columns.setdefault(name, path) != path:
                     raise NasplugError(
@@ -133,8 +139,9 @@ class Table(Evaluator):
             return Failure(f"{self._files} has no row for {self.space.config(arch)}")
         for name in names:
             value = row.get(name, math.nan)
-            if math.isnan(value):
-                return Failure(f"{self._files} has no {name} for {self.space.config(arch)}")
+            if not math.isfinite(value):
+                said = "no" if math.isnan(value) else "an infinite"
+                return Failure(f"{self._files} has {said} {name} for {self.space.config(arch)}")
             bounds = (self.limits or {}).get(name, {})
             if not bounds.get("min", -math.inf) <= value <= bounds.get("max", math.inf):
                 return Failure(

@@ -13,8 +13,8 @@ from torch import nn
 
 from nasplug import NasplugError, SearchSpace, Variable
 from nasplug.contracts.types import Architecture, Archs, FloatArray, IntArray
-from nasplug_tables.graphs import pairs, prune, smallest
-from nasplug_tables.nasbench_asr_network import (
+from nasplug_tables.spaces.graphs import pairs, prune, smallest
+from nasplug_tables.spaces.nasbench_asr_network import (
     DEPTHS,
     KERNEL,
     KERNELS,

@@ -9,7 +9,7 @@ from math import sqrt
 import torch
 from torch import nn
 
-from nasplug_tables.nasbench_nlp_cell import LINEAR, SOURCES, Cell
+from nasplug_tables.spaces.nasbench_nlp_cell import LINEAR, SOURCES, Cell
 
 FUNCTIONS: dict[str, Callable[..., torch.Tensor]] = {
     "blend": lambda z, a, b: z * a + (1 - z) * b,

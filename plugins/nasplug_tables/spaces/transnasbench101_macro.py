@@ -10,7 +10,7 @@ from torch import nn
 
 from nasplug import NasplugError, SearchSpace, Variable
 from nasplug.contracts.types import Architecture, Archs, BoolArray, FloatArray
-from nasplug_tables.transnasbench101_network import (
+from nasplug_tables.spaces.transnasbench101_network import (
     SMALLER,
     WIDER,
     Basic,
