@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from nasplug.contracts.types import IntArray
-from nasplug_ofa.layers import make_divisible
+from nasplug.elastic import squeezed
+from nasplug.types import IntArray
 
 Count = int | IntArray
 """A number, or one an architecture."""
@@ -51,7 +51,7 @@ def norm_cost(width: Count) -> Cost:
 
 def squeeze_excite_cost(width: int) -> Cost:
     """Two 1x1 convolutions with bias on the channel means."""
-    inner = make_divisible(width // 4)
+    inner = squeezed(width)
     return total(conv_cost(width, inner, 1, bias=True), conv_cost(inner, width, 1, bias=True))
 
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from nasplug_ofa.costs import Cost, Count, conv_cost, norm_cost, reduced, total
-from nasplug_ofa.kit import Kit
-from nasplug_ofa.layers import named
+from nasplug_ofa.layers.costs import Cost, Count, conv_cost, norm_cost, reduced, total
+from nasplug_ofa.layers.layer_factory import LayerFactory
+from nasplug_ofa.layers.plain import named
 
 
 def conv_norm(
-    kit: Kit, width_in: int, width_out: int, kernel: int, stride: int = 1
+    factory: LayerFactory, width_in: int, width_out: int, kernel: int, stride: int = 1
 ) -> nn.Sequential:
     """Convolution, batch norm, ReLU."""
     return named(
-        conv=kit.conv(width_in, width_out, kernel, stride),
-        bn=kit.norm(width_out),
+        conv=factory.conv(width_in, width_out, kernel, stride),
+        bn=factory.norm(width_out),
         act=nn.ReLU(),
     )
 
@@ -28,17 +28,23 @@ class Bottleneck(nn.Module):
     """
 
     def __init__(
-        self, kit: Kit, width_in: int, middle: int, width_out: int, stride: int, project: bool
+        self,
+        factory: LayerFactory,
+        width_in: int,
+        middle: int,
+        width_out: int,
+        stride: int,
+        project: bool,
     ) -> None:
         super().__init__()
-        self.conv1 = conv_norm(kit, width_in, middle, 1)
-        self.conv2 = conv_norm(kit, middle, middle, 3, stride)
-        self.conv3 = named(conv=kit.conv(middle, width_out), bn=kit.norm(width_out))
+        self.conv1 = conv_norm(factory, width_in, middle, 1)
+        self.conv2 = conv_norm(factory, middle, middle, 3, stride)
+        self.conv3 = named(conv=factory.conv(middle, width_out), bn=factory.norm(width_out))
         self.downsample = (
             named(
                 avg_pool=nn.AvgPool2d(stride, stride, ceil_mode=True),
-                conv=kit.conv(width_in, width_out),
-                bn=kit.norm(width_out),
+                conv=factory.conv(width_in, width_out),
+                bn=factory.norm(width_out),
             )
             if project
             else nn.Identity()

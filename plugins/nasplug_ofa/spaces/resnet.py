@@ -9,13 +9,13 @@ from typing import Any, final
 from torch import Tensor, nn
 
 from nasplug import Architecture, SearchSpace, Variable
-from nasplug.contracts.types import Archs, FloatArray
-from nasplug_ofa.elastic import ElasticLinear, ElasticSequence
-from nasplug_ofa.kit import ELASTIC, PLAIN
-from nasplug_ofa.knobs import dropout_rate, positive
-from nasplug_ofa.layers import classifier, example, initialise, named
-from nasplug_ofa.resnet_layout import ResNetLayout
+from nasplug.elastic import ElasticLinear, ElasticSequential
+from nasplug.types import Archs, FloatArray
+from nasplug_ofa.layers.layer_factory import ELASTIC, PLAIN
+from nasplug_ofa.layers.plain import classifier, example, initialise, named
+from nasplug_ofa.spaces.resnet_layout import ResNetLayout
 from nasplug_ofa.supernet import OfaSuperNetwork
+from nasplug_ofa.validation import dropout_rate, positive
 from nasplug_ofa.weights import RESNET50
 
 
@@ -66,8 +66,8 @@ class OfaResNet50(SearchSpace):
 
     def supernet(self) -> OfaSuperNetwork:
         """The super-network, 48,105,992 parameters; state-dict keys as published."""
-        stem = ElasticSequence(self.layout.stem(self.largest, ELASTIC))
-        blocks = ElasticSequence(self.layout.blocks(self.largest, ELASTIC))
+        stem = ElasticSequential(*self.layout.stem(self.largest, ELASTIC))
+        blocks = ElasticSequential(*self.layout.blocks(self.largest, ELASTIC))
         linear = ElasticLinear(self.layout.features(self.largest), self.num_classes)
         parts = self._parts(stem, blocks, linear)
         fits = (self.num_classes, self.in_channels) == (1000, 3)

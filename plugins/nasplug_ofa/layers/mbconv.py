@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from nasplug_ofa.kit import Kit
-from nasplug_ofa.layers import Residual, make_divisible, named
+from nasplug.elastic import make_divisible
+from nasplug_ofa.layers.layer_factory import LayerFactory
+from nasplug_ofa.layers.plain import Residual, named
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Block:
         return make_divisible(round(self.width_in * expand))
 
 
-def mbconv(kit: Kit, block: Block, kernel: int, expand: float) -> Residual:
+def mbconv(factory: LayerFactory, block: Block, kernel: int, expand: float) -> Residual:
     """1x1 expansion (none for a ratio of 1), depth-wise kernel, squeeze-and-excite, 1x1 projection.
 
     With `ELASTIC`, kernel and ratio are the largest.
@@ -37,20 +38,20 @@ def mbconv(kit: Kit, block: Block, kernel: int, expand: float) -> Residual:
     parts: dict[str, nn.Module] = {}
     if expand != 1:
         parts["inverted_bottleneck"] = named(
-            conv=kit.conv(block.width_in, middle),
-            bn=kit.norm(middle, block.eps),
+            conv=factory.conv(block.width_in, middle),
+            bn=factory.norm(middle, block.eps),
             act=block.activation(),
         )
     depth_conv: dict[str, nn.Module] = {
-        "conv": kit.depthwise(middle, kernel, block.stride),
-        "bn": kit.norm(middle, block.eps),
+        "conv": factory.depthwise(middle, kernel, block.stride),
+        "bn": factory.norm(middle, block.eps),
         "act": block.activation(),
     }
     if block.squeeze:
-        depth_conv["se"] = kit.squeeze_excite(middle)
+        depth_conv["se"] = factory.squeeze_excite(middle)
     parts["depth_conv"] = named(**depth_conv)
     parts["point_linear"] = named(
-        conv=kit.conv(middle, block.width_out), bn=kit.norm(block.width_out, block.eps)
+        conv=factory.conv(middle, block.width_out), bn=factory.norm(block.width_out, block.eps)
     )
     return Residual(named(**parts), block.shortcut)
 

@@ -11,19 +11,20 @@ import numpy as np
 from torch import nn
 
 from nasplug import Architecture, Variable
-from nasplug.contracts.types import Archs, FloatArray, IntArray
-from nasplug_ofa.bottleneck import (
+from nasplug.elastic import make_divisible
+from nasplug.types import Archs, FloatArray, IntArray
+from nasplug_ofa.layers.bottleneck import (
     Bottleneck,
     activate_bottleneck,
     activate_conv,
     bottleneck_cost,
     conv_norm,
 )
-from nasplug_ofa.costs import conv_cost, linear_cost, norm_cost, reduced, times, total
-from nasplug_ofa.kit import Kit
-from nasplug_ofa.knobs import entries, entry
-from nasplug_ofa.layers import Residual, make_divisible
-from nasplug_ofa.sorting import sort_bottleneck
+from nasplug_ofa.layers.costs import conv_cost, linear_cost, norm_cost, reduced, times, total
+from nasplug_ofa.layers.layer_factory import LayerFactory
+from nasplug_ofa.layers.plain import Residual
+from nasplug_ofa.layers.sorting import sort_bottleneck
+from nasplug_ofa.validation import entries, entry
 
 RATIOS = (0.65, 0.8, 1.0)
 """Options of every width, relative to ResNet-50's: the published configurations hold their index."""
@@ -114,21 +115,21 @@ class ResNetLayout:
 
     # ---- networks ----------------------------------------------------------------------------------
 
-    def stem(self, arch: Architecture, kit: Kit) -> list[nn.Module]:
+    def stem(self, arch: Architecture, factory: LayerFactory) -> list[nn.Module]:
         """The stem's convolutions."""
         w = self.widths([arch])
         middle, out = int(w.stem_middle[0]), int(w.stem[0])
-        residual = Residual(conv_norm(kit, middle, middle, 3), shortcut=True)
+        residual = Residual(conv_norm(factory, middle, middle, 3), shortcut=True)
         return [
-            conv_norm(kit, self.in_channels, middle, 3, 2),
+            conv_norm(factory, self.in_channels, middle, 3, 2),
             *[residual] * int(w.residual[0]),
-            conv_norm(kit, middle, out, 3),
+            conv_norm(factory, middle, out, 3),
         ]
 
-    def blocks(self, arch: Architecture, kit: Kit) -> list[nn.Module]:
-        """The blocks of `arch`; with the elastic kit and the largest architecture, all slots."""
+    def blocks(self, arch: Architecture, factory: LayerFactory) -> list[nn.Module]:
+        """The blocks of `arch`; with the elastic factory and the largest architecture, all slots."""
         return [
-            Bottleneck(kit, *setting, STRIDES[s] if place == 0 else 1, project=place == 0)
+            Bottleneck(factory, *setting, STRIDES[s] if place == 0 else 1, project=place == 0)
             for (s, place), setting in zip(SLOTS, self._settings(arch), strict=True)
             if setting
         ]
@@ -165,8 +166,8 @@ class ResNetLayout:
     def sort_channels(self, network: nn.Module, trained: int) -> None:
         """Sort the inner channels of every block."""
         for (s, _), block in zip(SLOTS, network.blocks.children(), strict=True):
-            bands = MIDDLES[s, -1, len(EXPANDS) - 1 - trained : -1]
-            sort_bottleneck(block, bands.tolist())
+            trained_widths = MIDDLES[s, -1, len(EXPANDS) - 1 - trained : -1]
+            sort_bottleneck(block, trained_widths.tolist())
 
     # ---- costs -------------------------------------------------------------------------------------
 

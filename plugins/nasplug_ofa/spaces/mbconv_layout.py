@@ -11,13 +11,13 @@ import numpy as np
 from torch import nn
 
 from nasplug import Architecture, Variable
-from nasplug.contracts.types import Archs, FloatArray, IntArray
-from nasplug_ofa.costs import Cost, conv_cost, norm_cost, reduced, squeeze_excite_cost, total
-from nasplug_ofa.elastic import ElasticSequence
-from nasplug_ofa.kit import ELASTIC, PLAIN
-from nasplug_ofa.knobs import entries, entry
-from nasplug_ofa.mbconv import Block, activate_mbconv, mbconv
-from nasplug_ofa.sorting import sort_mbconv
+from nasplug.elastic import ElasticSequential
+from nasplug.types import Archs, FloatArray, IntArray
+from nasplug_ofa.layers.costs import Cost, conv_cost, norm_cost, reduced, squeeze_excite_cost, total
+from nasplug_ofa.layers.layer_factory import ELASTIC, PLAIN
+from nasplug_ofa.layers.mbconv import Block, activate_mbconv, mbconv
+from nasplug_ofa.layers.sorting import sort_mbconv
+from nasplug_ofa.validation import entries, entry
 
 KERNELS = (3, 5, 7)
 EXPANDS = (3, 4, 6)
@@ -107,10 +107,10 @@ class MBConvLayout:
         blocks = [mbconv(PLAIN, block, *setting) for (_, _, block), setting in slots if setting]
         return nn.Sequential(mbconv(PLAIN, self.first, 3, 1), *blocks)
 
-    def elastic(self) -> ElasticSequence:
+    def elastic(self) -> ElasticSequential:
         """The fixed block, then an elastic one for every slot."""
         blocks = [mbconv(ELASTIC, block, KERNELS[-1], EXPANDS[-1]) for _, _, block in self.slots]
-        return ElasticSequence([mbconv(PLAIN, self.first, 3, 1), *blocks])
+        return ElasticSequential(mbconv(PLAIN, self.first, 3, 1), *blocks)
 
     def activate(self, network: nn.Module, arch: Architecture) -> None:
         """Run the blocks of `arch` in an elastic network, each with its kernel and inner width."""

@@ -11,15 +11,6 @@ from torch import Tensor, nn
 Network = TypeVar("Network", bound=nn.Module)
 
 
-def make_divisible(width: float) -> int:
-    """The multiple of 8 nearest to `width`, at least 8 and at least 90 % of it.
-
-    The MobileNet rule (Sandler et al., MobileNetV2, reference implementation).
-    """
-    near = max(8, int(width + 4) // 8 * 8)
-    return near + 8 if near < 0.9 * width else near
-
-
 def named(**modules: nn.Module) -> nn.Sequential:
     """A sequence whose parameters carry the modules' names."""
     return nn.Sequential(OrderedDict(modules))
@@ -33,27 +24,6 @@ def conv2d(width_in: int, width_out: int, kernel: int = 1, stride: int = 1) -> n
 def depthwise2d(width: int, kernel: int, stride: int = 1) -> nn.Conv2d:
     """A depth-wise convolution without bias, same padding."""
     return nn.Conv2d(width, width, kernel, stride, kernel // 2, groups=width, bias=False)
-
-
-class SqueezeExcite(nn.Module):
-    """Scales every channel by a factor computed from all channels' means.
-
-    Hu et al., CVPR 2018, with the hard sigmoid of MobileNetV3 (Howard et al., 2019).
-    """
-
-    def __init__(self, reduce: nn.Module, expand: nn.Module) -> None:
-        super().__init__()
-        self.fc = named(reduce=reduce, relu=nn.ReLU(), expand=expand, h_sigmoid=nn.Hardsigmoid())
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(n, width, h, w), unchanged in shape."""
-        return x * self.fc(x.mean((2, 3), keepdim=True))
-
-
-def squeeze_excite(width: int) -> SqueezeExcite:
-    """Squeeze-and-excite with a quarter of the width inside, made divisible by 8."""
-    inner = make_divisible(width // 4)
-    return SqueezeExcite(nn.Conv2d(width, inner, 1), nn.Conv2d(inner, width, 1))
 
 
 class Residual(nn.Module):

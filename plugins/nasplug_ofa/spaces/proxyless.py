@@ -9,13 +9,14 @@ from typing import Any, final
 from torch import Tensor, nn
 
 from nasplug import Architecture, SearchSpace, Variable
-from nasplug.contracts.types import Archs, FloatArray
-from nasplug_ofa.costs import conv_cost, linear_cost, norm_cost, reduced, total
-from nasplug_ofa.knobs import dropout_rate, positive, width_multiplier
-from nasplug_ofa.layers import classifier, conv2d, example, initialise, make_divisible, named
-from nasplug_ofa.mbconv import Block
-from nasplug_ofa.mbconv_layout import MBConvLayout, Stage
+from nasplug.elastic import make_divisible
+from nasplug.types import Archs, FloatArray
+from nasplug_ofa.layers.costs import conv_cost, linear_cost, norm_cost, reduced, total
+from nasplug_ofa.layers.mbconv import Block
+from nasplug_ofa.layers.plain import classifier, conv2d, example, initialise, named
+from nasplug_ofa.spaces.mbconv_layout import MBConvLayout, Stage
 from nasplug_ofa.supernet import OfaSuperNetwork
+from nasplug_ofa.validation import dropout_rate, positive, width_multiplier
 from nasplug_ofa.weights import MBCONV_NETS
 
 WIDTHS = (32, 16, 24, 40, 80, 96, 192, 320, 1280)
