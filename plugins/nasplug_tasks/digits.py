@@ -135,4 +135,4 @@ class Digits(Task):
 
 
 def _batches(images: torch.Tensor, labels: torch.Tensor, size: int) -> Iterator[Batch]:
-    return iter(list(zip(images.split(size), labels.split(size), strict=True)))
+    return iter(list(zip(torch.split(images, size), torch.split(labels, size), strict=True)))

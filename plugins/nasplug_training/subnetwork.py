@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -38,3 +38,9 @@ def measure(network: nn.Module, task: Task, device: torch.device) -> dict[str, f
     """The task's quality of a network on `device`."""
     with precision(device):
         return task.quality(network)
+
+
+def on_cpu(network: nn.Module) -> nn.Module:
+    """`network` itself, moved to the CPU, its weights in the usual layout in memory."""
+    moved: nn.Module = cast(Any, network).to("cpu", memory_format=torch.contiguous_format)
+    return moved

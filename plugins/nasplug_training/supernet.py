@@ -31,7 +31,7 @@ from nasplug_training.checkpoint import Checkpoint
 from nasplug_training.failure_guard import guarded
 from nasplug_training.identity import of_supernet
 from nasplug_training.schedule import Schedule
-from nasplug_training.subnetwork import calibration_inputs, inherit, measure
+from nasplug_training.subnetwork import calibration_inputs, inherit, measure, on_cpu
 from nasplug_training.trainer import Trainer
 from nasplug_training.weight_cache import State, WeightCache, versions
 from nasplug_training.weights import download, load, read
@@ -109,7 +109,7 @@ class SuperNetEvaluator(Evaluator):
         """The sub-network as it was measured."""
         self.prepare()
         with threads(self.threads):
-            return self._inherit(arch).to("cpu", memory_format=torch.contiguous_format)
+            return on_cpu(self._inherit(arch))
 
     def __getstate__(self) -> dict[str, Any]:
         """Without weights and data: another process loads them itself, by the key that is known."""

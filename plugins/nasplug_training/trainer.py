@@ -136,7 +136,7 @@ class Trainer:
             with precision(self.device):
                 outputs = self.model(*inputs)
                 loss = self._loss(outputs, batch, teacher_outputs)
-            loss.backward()
+            torch.autograd.backward(loss)
             total += loss.detach() / len(nets)
             if place_ == 0 and self.schedule.largest and self.schedule.distillation_weight:
                 teacher_outputs = detach(outputs)

@@ -10,7 +10,6 @@ from math import isfinite
 from typing import Any, final
 
 import numpy as np
-import torch
 from torch import nn
 
 from nasplug import (
@@ -33,6 +32,7 @@ from nasplug_training.failure_guard import guarded
 from nasplug_training.identity import of_network, sample_batch
 from nasplug_training.optimization import Optimization
 from nasplug_training.standalone_trainer import Diverged, StandaloneTrainer, resized
+from nasplug_training.subnetwork import on_cpu
 from nasplug_training.weight_cache import WeightCache, versions
 from nasplug_training.weights import load
 
@@ -125,8 +125,7 @@ class TrainingEvaluator(Evaluator):
     def network(self, arch: Architecture) -> nn.Module:
         """The trained network, as it was measured."""
         with threads(self.threads):
-            network = self._trained(tuple(arch)).eval()
-        return network.to("cpu", memory_format=torch.contiguous_format)
+            return on_cpu(self._trained(tuple(arch)).eval())
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what every process makes for itself."""
