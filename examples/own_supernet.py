@@ -54,6 +54,8 @@ if __name__ == "__main__":
     training = nasplug.make("training", "sandwich", epochs=2, random=1)
     evaluator = nasplug.make("evaluator", "supernet", space=space, task=task, training=training)
     with tempfile.TemporaryDirectory() as folder:
-        run = nasplug.search(space, evaluator, nasplug.make("strategy", "linas"), budget=20, run=folder)
+        run = nasplug.search(
+            space, evaluator, nasplug.make("strategy", "linas"), budget=20, run=folder
+        )
         print(run.front()[["number", *run.problem.names]])
         print("exported, measured again:", task.quality(nasplug.load(run.export("knee"))))

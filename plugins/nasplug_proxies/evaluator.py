@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import cache, cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -31,7 +30,8 @@ from nasplug import (
 from nasplug.contracts.inputs import Inputs
 from nasplug.contracts.proxy import Aggregator
 from nasplug.contracts.types import Architecture, Archs, FloatArray, Outcome
-from nasplug_proxies.scoring.score_cache import ScoreCache, default_folder, what_is
+from nasplug.toolkit.cache import cache_folder
+from nasplug_proxies.scoring.score_cache import ScoreCache, what_is
 
 if TYPE_CHECKING:
     from torch import nn
@@ -207,7 +207,7 @@ class Proxies(Evaluator):
 
     def _cache_of(self, name: str) -> ScoreCache:
         if name not in self._caches:
-            folder = Path(self.cache).expanduser() if self.cache else default_folder()
+            folder = cache_folder("scores", self.cache)
             situation = {
                 "proxy": what_is(self._part(name)),
                 "space": what_is(self.space),

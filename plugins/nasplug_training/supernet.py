@@ -153,7 +153,11 @@ class SuperNetEvaluator(Evaluator):
                 self._description(supernet), lambda checkpoint: self._train(supernet, checkpoint)
             )
             if kept.trained:
-                log.info("the super-network was trained on %s, kept in %s", kept.trained, kept.path)
+                number = self._identity["training_threads"]
+                log.info(
+                    "the super-network was trained on %s, with %d CPU thread%s; kept in %s",
+                    *(kept.trained, number, "" if number == 1 else "s", kept.path),
+                )
             return kept.state, kept.path
         path = Path(self.weights).expanduser()
         if self.weights == PUBLISHED:

@@ -7,13 +7,13 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from nasplug.elastic import Elastic
 from nasplug_ofa.spaces.mobilenetv3 import OfaMobileNetV3
 from nasplug_ofa.spaces.proxyless import OfaProxylessNAS
 from nasplug_ofa.spaces.resnet import OfaResNet50
 from torch.nn import functional
 
 from nasplug import seeded
+from nasplug.elastic import Elastic
 from nasplug.testing import SuperNetworkContract
 
 PUBLISHED = [

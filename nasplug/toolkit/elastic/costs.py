@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from nasplug.counting import multiply_adds, parameters
-from nasplug.errors import NasplugError
+from nasplug.contracts.errors import NasplugError
+from nasplug.contracts.types import Architecture, Archs, FloatArray
+from nasplug.toolkit.counting import multiply_adds, parameters
 from nasplug.toolkit.elastic.layer import Count, Elastic, extract
 from nasplug.toolkit.elastic.plan import Part, Plan, Setting
-from nasplug.types import Architecture, Archs, FloatArray
 
 
 @final

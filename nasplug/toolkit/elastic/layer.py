@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from nasplug.errors import NasplugError
+from nasplug.contracts.errors import NasplugError
+from nasplug.contracts.types import IntArray
 from nasplug.toolkit.elastic.sizes import Size, Sized, Width, full
-from nasplug.types import IntArray
 
 Count = int | IntArray
 """A number, or one an architecture, shape (n,)."""

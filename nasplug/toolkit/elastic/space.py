@@ -11,14 +11,14 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_leaves, tree_map
 
-from nasplug.errors import NasplugError
-from nasplug.space import SearchSpace
-from nasplug.supernet import SuperNetwork
+from nasplug.contracts.errors import NasplugError
+from nasplug.contracts.space import SearchSpace
+from nasplug.contracts.supernet import SuperNetwork
+from nasplug.contracts.types import Architecture, Archs, FloatArray, Variable
 from nasplug.toolkit.elastic.costs import Costs
 from nasplug.toolkit.elastic.layer import extract
 from nasplug.toolkit.elastic.plan import Plan
 from nasplug.toolkit.elastic.sorting import sort_channels
-from nasplug.types import Architecture, Archs, FloatArray, Variable
 
 
 class ElasticSpace(SearchSpace):
