@@ -19,10 +19,10 @@ log = logging.getLogger(__name__)
 
 @final
 class OfaSurrogate(Evaluator):
-    """`top1` as the published accuracy predictor says, `latency` as the published table adds it up.
+    """`top1` from a published accuracy predictor, `latency` from a published table of block latencies.
 
-    A search on real networks that takes seconds: nothing is trained or run. The predictor's scale is
-    that of its hold-out images, 5 to 6 points above ImageNet's validation accuracy.
+    A search takes seconds: nothing is trained or run. The predictor was fitted to accuracies on
+    held-out training images, which are 5 to 6 points above ImageNet's validation accuracy.
 
     The files describe the networks that they were made of, MobileNetV3 of width 1.2 or ResNet-50, each
     with 1,000 classes; a space of others is an error.
@@ -32,8 +32,8 @@ class OfaSurrogate(Evaluator):
         accuracy: file of an accuracy predictor; null: no top1.
         latency: file of a latency table of MobileNetV3; null: no latency.
         image_size: height and width of the images in pixels; null: those of the space.
-        extrapolate: whether networks of the same blocks but other widths or classes get the figures
-            that the files have for theirs, as a test problem for strategies.
+        extrapolate: true: accept networks of the same blocks with other widths or numbers of classes,
+            with the values of the published ones; for comparing strategies, not for real figures.
     """
 
     chunk = 1000

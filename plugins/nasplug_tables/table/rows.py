@@ -30,14 +30,14 @@ class Written(Protocol):
         """The architecture that `text` writes; NasplugError where it writes none."""
 
     def format(self, arch: Architecture) -> str:
-        """How the architecture is published."""
+        """The published notation of an architecture."""
 
 
 @dataclass(frozen=True)
 class Reading:
     """How the rows of one file are read.
 
-    name: of the file, for errors.  key: the column of the architecture, None to look for it.
+    name: the file's name, for errors.  key: the column with the architecture, None to look for it.
     duplicates: error, first or mean.
     """
 
@@ -47,7 +47,7 @@ class Reading:
     duplicates: str
 
     def metrics(self, frame: pd.DataFrame) -> list[str]:
-        """The columns of numbers that say nothing about which architecture a row is."""
+        """Names of the numeric columns that are not part of the architecture."""
         keys = self._keys(frame)
         return [
             str(name)
@@ -56,7 +56,7 @@ class Reading:
         ]
 
     def words(self, frame: pd.DataFrame) -> dict[str, str]:
-        """Columns that are no metrics for few words among their numbers: name to the first of them."""
+        """Columns that are not numeric because of a minority of words: name to the first such word."""
         import pandas as pd
 
         found = {}
@@ -69,7 +69,7 @@ class Reading:
         return found
 
     def rows(self, frame: pd.DataFrame) -> Rows:
-        """Every architecture with its metrics, not a number where a cell is empty."""
+        """Each architecture with its metrics; NaN where a cell is empty."""
         names = self.metrics(frame)
         cells = frame[self._keys(frame)].to_dict("records")
         lines = (frame.index + 2).tolist()
@@ -86,7 +86,8 @@ class Reading:
         }
 
     def _agree(self, lines: Sequence[int], place: IntArray, values: FloatArray) -> None:
-        """Raise where rows of one architecture differ; `place` numbers it, shape (n,)."""
+        """Raise where rows of the same architecture differ; `place` is the number of the
+        architecture of each row, shape (n,)."""
         _, first, group = np.unique(place, return_index=True, return_inverse=True)
         before = values[first[group]]
         same = (values == before) | (np.isnan(values) & np.isnan(before))
@@ -98,7 +99,7 @@ class Reading:
             )
 
     def _keys(self, frame: pd.DataFrame) -> list[str]:
-        """The columns that say which architecture a row is."""
+        """The columns that hold the architecture."""
         columns = list(map(str, frame.columns))
         if self.key is not None:
             if self.key not in columns:
@@ -126,7 +127,8 @@ class Reading:
             raise NasplugError(f"{self.name}, line {line}: {reason(error)}") from None
 
     def _architecture(self, text: str) -> Architecture:
-        """Of a list of option indices, a configuration, or the space's own notation."""
+        """The architecture that `text` holds: a list of option indices, a configuration, or the
+        space's own notation."""
         value = json.loads(text) if text[:1] in ("[", "{") else None
         indices = isinstance(value, list) and all(type(i) is int for i in value)
         names = {v.name for v in self.space.variables}
