@@ -8,11 +8,11 @@ from functools import cached_property
 from typing import final
 
 from nasplug import Evaluator, Measurement, Metric, NasplugError, SearchSpace
+from nasplug.contracts.capabilities import OnceForAllSpace
 from nasplug.contracts.types import Architecture, Outcome
 from nasplug_tables.ofa_surrogate.accuracy import AccuracyPredictor
 from nasplug_tables.ofa_surrogate.latency import LatencyTable
 from nasplug_tables.ofa_surrogate.networks import MOBILENET, Networks
-from nasplug_tables.published import Published
 
 log = logging.getLogger(__name__)
 
@@ -88,8 +88,8 @@ class OfaSurrogate(Evaluator):
         ]
 
     @property
-    def _published(self) -> Published:
-        if not isinstance(self.space, Published):
+    def _published(self) -> OnceForAllSpace:
+        if not isinstance(self.space, OnceForAllSpace):
             raise NasplugError(
                 f"ofa_surrogate measures once-for-all networks, but the space is "
                 f"{type(self.space).__name__}; type +space=ofa_mbv3_w12 or +space=ofa_resnet50"
@@ -99,7 +99,9 @@ class OfaSurrogate(Evaluator):
     @cached_property
     def _space_size(self) -> int:
         """Width of the space's images in pixels."""
-        return int(self.space.example_inputs(1)[0].shape[-1])
+        inputs = self.space.example_inputs(1)
+        (images,) = inputs.values() if isinstance(inputs, Mapping) else inputs
+        return int(images.shape[-1])
 
     @property
     def _size(self) -> int:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nasplug import NasplugError, SearchSpace, unknown
+from nasplug.contracts.capabilities import WrittenSpace
 from nasplug.contracts.types import Architecture, FloatArray, IntArray
 from nasplug_tables.readers.opening import reason, shortened
 
@@ -20,17 +21,6 @@ KEYS = ("architecture", "config", "arch")
 """Columns that may hold the architecture, the first found counts."""
 
 Rows = Mapping[Architecture, Mapping[str, float]]
-
-
-@runtime_checkable
-class Written(Protocol):
-    """A space whose architectures have a published notation."""
-
-    def parse(self, text: str) -> Architecture:
-        """The architecture that `text` writes; NasplugError where it writes none."""
-
-    def format(self, arch: Architecture) -> str:
-        """The published notation of an architecture."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +122,7 @@ class Reading:
         value = json.loads(text) if text[:1] in ("[", "{") else None
         indices = isinstance(value, list) and all(type(i) is int for i in value)
         names = {v.name for v in self.space.variables}
-        if isinstance(self.space, Written):
+        if isinstance(self.space, WrittenSpace):
             config = isinstance(value, dict) and set(value) <= names
             if not indices and not config:
                 return self.space.parse(text)
