@@ -119,6 +119,8 @@ def test_networks_that_the_files_do_not_describe_are_refused(name, file, ofa):
         with pytest.raises(NasplugError, match=said) as error:
             evaluator.prepare()
         assert str(error.value).isprintable()
+        blocks = choice.startswith("ofa_mbv3") or resnet
+        assert ("extrapolate=true" in str(error.value)) == (blocks and name != "32 pixels")
 
 
 def test_the_image_size_is_that_of_the_space(ofa, caplog):

@@ -8,21 +8,21 @@ from functools import cached_property
 from typing import final
 
 from nasplug import Evaluator, Measurement, Metric, NasplugError, SearchSpace
+from nasplug.contracts.capabilities import OnceForAllSpace
 from nasplug.contracts.types import Architecture, Outcome
 from nasplug_tables.ofa_surrogate.accuracy import AccuracyPredictor
 from nasplug_tables.ofa_surrogate.latency import LatencyTable
 from nasplug_tables.ofa_surrogate.networks import MOBILENET, Networks
-from nasplug_tables.published import Published
 
 log = logging.getLogger(__name__)
 
 
 @final
 class OfaSurrogate(Evaluator):
-    """`top1` as the published accuracy predictor says, `latency` as the published table adds it up.
+    """`top1` from a published accuracy predictor, `latency` from a published table of block latencies.
 
-    A search on real networks that takes seconds: nothing is trained or run. The predictor's scale is
-    that of its hold-out images, 5 to 6 points above ImageNet's validation accuracy.
+    A search takes seconds: nothing is trained or run. The predictor was fitted to accuracies on
+    held-out training images, which are 5 to 6 points above ImageNet's validation accuracy.
 
     The files describe the networks that they were made of, MobileNetV3 of width 1.2 or ResNet-50, each
     with 1,000 classes; a space of others is an error.
@@ -32,8 +32,8 @@ class OfaSurrogate(Evaluator):
         accuracy: file of an accuracy predictor; null: no top1.
         latency: file of a latency table of MobileNetV3; null: no latency.
         image_size: height and width of the images in pixels; null: those of the space.
-        extrapolate: whether networks of the same blocks but other widths or classes get the figures
-            that the files have for theirs, as a test problem for strategies.
+        extrapolate: true: accept networks of the same blocks with other widths or numbers of classes,
+            with the values of the published ones; for comparing strategies, not for real figures.
     """
 
     chunk = 1000
@@ -88,8 +88,8 @@ class OfaSurrogate(Evaluator):
         ]
 
     @property
-    def _published(self) -> Published:
-        if not isinstance(self.space, Published):
+    def _published(self) -> OnceForAllSpace:
+        if not isinstance(self.space, OnceForAllSpace):
             raise NasplugError(
                 f"ofa_surrogate measures once-for-all networks, but the space is "
                 f"{type(self.space).__name__}; type +space=ofa_mbv3_w12 or +space=ofa_resnet50"
@@ -99,7 +99,9 @@ class OfaSurrogate(Evaluator):
     @cached_property
     def _space_size(self) -> int:
         """Width of the space's images in pixels."""
-        return int(self.space.example_inputs(1)[0].shape[-1])
+        inputs = self.space.example_inputs(1)
+        (images,) = inputs.values() if isinstance(inputs, Mapping) else inputs
+        return int(images.shape[-1])
 
     @property
     def _size(self) -> int:

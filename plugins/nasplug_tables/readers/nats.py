@@ -38,7 +38,8 @@ META, SUFFIX = "meta.pickle.pbz2", ".pickle.pbz2"
 
 
 class Api(Protocol):
-    """What is used of `nats_bench.create(..)` and of `nas_201_api.NASBench201API` version 2."""
+    """The methods that are used of `nats_bench.create(..)` and of `nas_201_api.NASBench201API`
+    version 2."""
 
     def __len__(self) -> int:
         """How many architectures there are."""
@@ -83,7 +84,7 @@ def is_folder(path: Path) -> bool:
 
 
 def _row(trained: Mapping[str, Any]) -> dict[str, float]:
-    """All columns of an architecture, from what its trainings gave, by epochs."""
+    """All columns of an architecture from its trainings, which are keyed by epochs."""
     row: dict[str, float] = {}
     for epochs, results in trained.items():
         for dataset, seeds in results["dataset_seed"].items():
@@ -93,7 +94,7 @@ def _row(trained: Mapping[str, Any]) -> dict[str, float]:
 
 
 def from_api(api: Api, epochs: Sequence[str] = ("12", "200")) -> pd.DataFrame:
-    """The same table as `read`, asked of the benchmark's own API object."""
+    """The same table as `read`, through the benchmark's own API object."""
     import pandas as pd
 
     rows = []
@@ -134,7 +135,7 @@ def _architectures(path: Path) -> Iterator[tuple[Path, str, Mapping[str, Any]]]:
 
 
 def _checked(path: Path, value: Any, parts: Mapping[str, type]) -> Mapping[str, Any]:
-    """`value`, if it is an object with these parts, each of its kind."""
+    """`value`, if it is a dictionary whose `parts` have the expected types."""
     fits = isinstance(value, dict) and all(
         isinstance(value.get(key), kind) for key, kind in parts.items()
     )
@@ -165,7 +166,7 @@ def _final(trial: Mapping[str, Any], dataset: str) -> dict[str, float]:
 
 
 def _costs(cost: Mapping[str, Any]) -> dict[str, float]:
-    """Counts and milliseconds, of millions and seconds; what is not known is left out."""
+    """Counts and milliseconds, from millions and seconds; unknown values are left out."""
     scales = {"params": 1e6, "flops": 1e6, "latency": 1e3}
     return {k: float(cost[k]) * scale for k, scale in scales.items() if cost.get(k) is not None}
 
@@ -176,7 +177,8 @@ def _mean(values: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 
 def _number(value: Any) -> float:
-    """`value`, if it is a number; of a list of lists numpy would make all there is."""
+    """`value` as a float; TypeError unless it is a number (numpy would try to convert nested
+    lists)."""
     if not isinstance(value, int | float | np.integer | np.floating):
         raise TypeError(f"a {type(value).__name__} where a number must be")
     return float(value)

@@ -6,7 +6,7 @@ import pickletools
 import sys
 from collections import OrderedDict
 from collections.abc import Callable
-from struct import unpack_from
+from struct import Struct, error, unpack_from
 from typing import Any, final
 
 from nasplug_tables.readers.pickle_parts import (
@@ -22,6 +22,10 @@ from nasplug_tables.readers.pickle_parts import (
 )
 
 _OPCODES: dict[int, Callable[[Machine], None]] = {}
+
+STOP, BINFLOAT, BININT1, SHORT_BINUNICODE = 0x2E, 0x47, 0x4B, 0x8C
+MEMOIZE, BINGET, LONG_BINGET = 0x94, 0x68, 0x6A
+_FLOAT, _NUMBER = Struct(">d").unpack_from, Struct("<I").unpack_from
 
 _NAMES = {ord(opcode.code): opcode.name for opcode in pickletools.opcodes}
 
@@ -70,20 +74,50 @@ class Machine:
 
     def run(self) -> Any:
         """What is on the stack when the pickle ends."""
-        data, opcodes = self.data, _OPCODES
-        while True:
-            if self.at >= len(data):
-                raise EOFError("it is cut off, or empty")
-            code = data[self.at]
-            self.at += 1
-            if code == 46:  # STOP
-                result = self.stack.pop()
-                plain([result])
-                return result
-            handler = opcodes.get(code)
+        while (code := self._common()) != STOP:
+            handler = _OPCODES.get(code)
             if handler is None:
                 raise self._unknown(code)
             handler(self)
+        result = self.stack.pop()
+        plain([result])
+        return result
+
+    def _common(self) -> int:
+        """Run numbers, short texts and the memo, 97 of 100 instructions in a benchmark's pickle, in one
+        loop for speed; return the first other instruction."""
+        data, at, stack, memo = self.data, self.at, self.stack, self.memo
+        try:
+            while True:
+                code = data[at]
+                at += 1
+                if code == BINFLOAT:
+                    stack.append(_FLOAT(data, at)[0])
+                    at += 8
+                elif code == MEMOIZE:
+                    if type(top := stack[-1]) is Unbuilt:
+                        top.places.append(len(memo))
+                    memo[len(memo)] = top
+                elif code == BININT1:
+                    stack.append(data[at])
+                    at += 1
+                elif code == SHORT_BINUNICODE:
+                    start, at = at + 1, at + 1 + data[at]
+                    if at > len(data):
+                        raise EOFError(f"it is cut off: a text must end at byte {at}")
+                    stack.append(data[start:at].decode("utf-8", "surrogatepass"))
+                elif code == LONG_BINGET:
+                    stack.append(memo[_NUMBER(data, at)[0]])
+                    at += 4
+                elif code == BINGET:
+                    stack.append(memo[data[at]])
+                    at += 1
+                else:
+                    return code
+        except (IndexError, error):
+            raise EOFError("it is cut off, or empty") from None
+        finally:
+            self.at = at
 
     def _unknown(self, code: int) -> Exception:
         name = _NAMES.get(code)
@@ -133,10 +167,6 @@ class Machine:
     def _false(self) -> None:
         self.stack.append(False)
 
-    @_opcode(ord("K"))
-    def _binint1(self) -> None:
-        self.stack.append(self._bytes(1)[0])
-
     @_opcode(ord("M"))
     def _binint2(self) -> None:
         self.stack.append(self._number("<H", 2))
@@ -154,14 +184,6 @@ class Machine:
         if (size := self._number("<i", 4)) > LONGEST_NUMBER:
             raise ValueError(f"a number must have at most {LONGEST_NUMBER} bytes, but has {size:,}")
         self.stack.append(int.from_bytes(self._bytes(size), "little", signed=True))
-
-    @_opcode(ord("G"))
-    def _binfloat(self) -> None:
-        self.stack.append(self._number(">d", 8))
-
-    @_opcode(0x8C)
-    def _short_binunicode(self) -> None:
-        self.stack.append(self._bytes(self._bytes(1)[0]).decode("utf-8", "surrogatepass"))
 
     @_opcode(ord("X"))
     def _binunicode(self) -> None:
@@ -330,10 +352,6 @@ class Machine:
 
     # ---- the memo, and objects -------------------------------------------------------------------
 
-    @_opcode(0x94)
-    def _memoize(self) -> None:
-        self._keep(len(self.memo))
-
     @_opcode(ord("q"))
     def _binput(self) -> None:
         self._keep(self._bytes(1)[0])
@@ -347,14 +365,6 @@ class Machine:
         self.memo[place] = top
         if type(top) is Unbuilt:
             top.places.append(place)
-
-    @_opcode(ord("h"))
-    def _binget(self) -> None:
-        self.stack.append(self.memo[self._bytes(1)[0]])
-
-    @_opcode(ord("j"))
-    def _long_binget(self) -> None:
-        self.stack.append(self.memo[self._number("<I", 4)])
 
     @_opcode(ord("c"))
     def _global(self) -> None:

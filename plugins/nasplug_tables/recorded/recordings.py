@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from nasplug import NasplugError, SearchSpace
+from nasplug.contracts.capabilities import OnceForAllSpace
 from nasplug.contracts.types import Architecture
-from nasplug_tables.published import Published
 from nasplug_tables.readers.opening import checked, reading, reason, shortened
 
 DYNAST = {
@@ -107,7 +107,9 @@ def _dynast(
     for line, (row, values) in enumerate(zip(rows, measured, strict=True), start=2):
         try:
             config = _literal(row["Sub-network"])
-            arch = space.from_ofa(config) if isinstance(space, Published) else space.arch(config)
+            arch = (
+                space.from_ofa(config) if isinstance(space, OnceForAllSpace) else space.arch(config)
+            )
         except Exception as error:  # a space may meet anything in a cell
             raise NasplugError(
                 f"{path}, line {line} is not of this space: {reason(error)}"

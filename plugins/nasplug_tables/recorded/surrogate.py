@@ -27,17 +27,18 @@ METRICS = {
 """Those of which less is better, or that have a unit; of others more is better."""
 
 FOLDS = 10
+"""Of the cross-validation."""
 FEWEST = 20
+"""Architectures that must be recorded."""
 
 
 @final
 class Surrogate(Evaluator):
-    """Measures what recorded searches measured, of any architecture, by a model fitted to them.
+    """Predicts what recorded searches measured, for any architecture, with a model fitted to them.
 
-    So that a search can be studied in seconds. Repeated measurements of an architecture are
-    averaged. What the space computes is not recorded but computed, by the evaluator `costs`. When
-    it is prepared, the cross-validated error of every metric is logged: believe no difference
-    smaller than that.
+    With it a search can be studied in seconds. Repeated measurements of an architecture are averaged.
+    Metrics that the space computes exactly are left to the evaluator `costs`. `prepare` logs the
+    cross-validated error of every metric; differences smaller than that mean nothing.
 
     Args:
         space: whose architectures are measured.
@@ -62,7 +63,8 @@ class Surrogate(Evaluator):
 
     @cached_property
     def metrics(self) -> Mapping[str, Metric]:
-        """What at least one row in two has, and the space does not compute; none without files."""
+        """Metrics that at least half of the architectures have and that the space cannot compute;
+        none without files."""
         if not self.results:
             return {}
         counts: dict[str, int] = {}
@@ -97,19 +99,19 @@ class Surrogate(Evaluator):
         return models
 
     def _rows(self, name: str) -> tuple[FloatArray, FloatArray]:
-        """Features (n, f) and values (n,) of what has been measured of `name`."""
+        """Features (n, f) and values (n,) of the architectures with a recorded `name`."""
         having = {arch: v[name] for arch, v in self._recorded.items() if name in v}
         return self.space.features(list(having)), np.array(list(having.values()))
 
     def prepare(self) -> None:
-        """Fit, and log the error."""
+        """Fit the models and log their cross-validated errors."""
         self._models  # noqa: B018
         for name, error in self.errors().items():
             said = ", ".join(f"{key} {value:.4g}" for key, value in error.items())
             log.info("%s, %d architectures: %s", name, len(self._rows(name)[1]), said)
 
     def errors(self) -> dict[str, dict[str, float]]:
-        """Of each metric the cross-validated mean absolute error (its unit), R2, Kendall's tau."""
+        """For each metric: cross-validated mean absolute error (in its unit), R2 and Kendall's tau."""
         from scipy.stats import kendalltau
 
         found = {}
@@ -123,18 +125,19 @@ class Surrogate(Evaluator):
                 said[fold == k] = model.predict(x[fold == k])
             found[name] = {
                 "error": float(np.abs(said - y).mean()),
-                "R2": 1.0 - float(np.mean((said - y) ** 2) / max(np.var(y), 1e-300)),
+                "R2": 1.0 - float(np.mean((said - y) ** 2) / max(float(np.var(y)), 1e-300)),
                 "tau": float(kendalltau(said, y).statistic),
             }
         return found
 
     def evaluate(self, archs: Sequence[Architecture], names: Sequence[str]) -> list[Outcome]:
-        """Rounded to 1e-6, since the last digits of a sum depend on how many are summed at once."""
+        """The models' predictions, rounded to 1e-6: the last digits depend on the size of the
+        batch."""
         features = self.space.features(archs)
         columns = {name: self._models[name].predict(features).round(6).tolist() for name in names}
         return [Measurement({name: columns[name][i] for name in names}) for i in range(len(archs))]
 
 
 def _costs_last(name: str) -> bool:
-    """The main metric of a search is one of quality."""
+    """Sort key: quality metrics come first, since the first metric is the default objective."""
     return name in METRICS and METRICS[name].direction == "minimize"

@@ -14,14 +14,15 @@ from nasplug.contracts.types import BoolArray, FloatArray, IntArray
 
 
 def pairs(nodes: int) -> list[tuple[int, int]]:
-    """(from, to) in the order of the bits: all that lead to node 1, then all that lead to 2, .."""
+    """All pairs (from, to) of nodes in the order of the bits: first those into node 1, then into 2,
+    .."""
     return [(source, target) for target in range(1, nodes) for source in range(target)]
 
 
 def prune(edges: BoolArray, nodes: int) -> tuple[BoolArray, BoolArray]:
-    """What lies on a way from the first to the last node: edges (n, e), and nodes (n, nodes).
+    """Edges (n, e) and nodes (n, nodes) that lie on a path from the first to the last node.
 
-    `edges` has shape (n, e); where no way leads to the last node, nothing is left.
+    `edges` has shape (n, e). Where there is no such path, no edge and no node is kept.
     """
     matrix = np.zeros((len(edges), nodes, nodes), bool)
     sources, targets = np.transpose(pairs(nodes))
@@ -41,10 +42,11 @@ def prune(edges: BoolArray, nodes: int) -> tuple[BoolArray, BoolArray]:
 def smallest(
     edges: BoolArray, labels: IntArray, used: BoolArray, kinds: int
 ) -> tuple[BoolArray, IntArray]:
-    """Of all isomorphic graphs the one of the smallest bits, then labels: (n, e) and (n, nodes - 2).
+    """The canonical form of each graph: its isomorphic copy with the smallest edge bits, then the
+    smallest labels; shapes (n, e) and (n, nodes - 2).
 
-    Bits count as a number, the first pair's the lowest. Nodes that are not `used` come last among
-    the inner ones, with label 0. `edges` must be pruned.
+    The bits are read as a number, the first pair being the lowest bit. Nodes that are not `used`
+    come last among the inner nodes, with label 0. `edges` must be pruned.
     """
     nodes = used.shape[1]
     table = _orders(nodes)
@@ -62,11 +64,11 @@ def smallest(
 
 
 def count(nodes: int, most: int, kinds: int) -> int:
-    """How many graphs there are up to isomorphism, with 2 to `nodes` nodes, all of them on a way from
-    the first to the last, at most `most` edges and `kinds` labels.
+    """The number of graphs up to isomorphism with 2 to `nodes` nodes, every node on a path from the
+    first to the last, at most `most` edges, and `kinds` labels.
 
-    By Burnside's lemma: over the graphs written with ascending edges, the labellings that each
-    automorphism leaves as they are, divided by the ways in which the graph can be so written.
+    By Burnside's lemma: over all graphs with ascending edges, sum the labellings that each
+    automorphism keeps, and divide by the number of ways in which the graph can be written.
     """
     total = []
     for size in range(2, nodes + 1):
@@ -84,12 +86,13 @@ def count(nodes: int, most: int, kinds: int) -> int:
 
 @dataclass(frozen=True)
 class _Orders:
-    """All orders of the inner nodes, as matrices that apply each of them to many graphs at once.
+    """All permutations of the inner nodes, as matrices that apply each of them to many graphs at
+    once.
 
     position: the place that each inner node takes, shape (orders, nodes - 2).
-    bits: (e, orders), what each edge adds to the number of the reordered graph.
-    upper: (e, orders), 1 where the reordered edge still ascends.
-    cycles: (orders,), of the permutation.
+    bits: (e, orders), the value of each edge in the number of the permuted graph.
+    upper: (e, orders), 1 where the permuted edge still ascends.
+    cycles: (orders,), the number of cycles of the permutation.
     """
 
     position: IntArray

@@ -69,51 +69,55 @@ class NasBench101(SearchSpace):
 
     @cached_property
     def variables(self) -> tuple[Variable, ...]:
-        """One a pair of nodes: is there an edge; and one an inner node: its operation."""
+        """One variable per pair of nodes (0 or 1: whether there is an edge), then one per inner
+        node: its operation."""
         edges = (Variable(f"edge{source}{target}", (0, 1)) for source, target in self._pairs)
         operations = (Variable(f"op{node}", OPERATIONS) for node in range(1, self.nodes - 1))
         return (*edges, *operations)
 
     @cached_property
     def size(self) -> int:
-        """How many graphs there are up to isomorphism, counted."""
+        """The number of valid graphs up to isomorphism, counted in closed form."""
         return count(self.nodes, self.edges, len(OPERATIONS))
 
     def active(self, archs: Archs) -> BoolArray:
-        """Edges always, an operation where its node is on a way from the input to the output."""
+        """Edges always take part; an operation does if its node lies on a path from input to
+        output."""
         genes = np.asarray(archs, np.int64).reshape(-1, len(self.variables))
         edges = genes[:, : len(self._pairs)].astype(bool)
         used = prune(edges, self.nodes)[1]
         return np.hstack([np.ones_like(edges), used[:, 1:-1]])
 
     def canonical(self, archs: Archs) -> IntArray:
-        """The representative of the isomorphic graphs, shape (n, v); all 0 where the input does not
-        reach the output."""
+        """The representative of each isomorphism class, shape (n, v); all 0 where no path leads
+        from the input to the output."""
         genes = np.asarray(archs, np.int64).reshape(-1, len(self.variables))
         edges, used = prune(genes[:, : len(self._pairs)].astype(bool), self.nodes)
         edges, operations = smallest(edges, genes[:, len(self._pairs) :], used, len(OPERATIONS))
         return np.hstack([edges.astype(np.int64), operations])
 
     def is_valid(self, archs: Archs) -> BoolArray:
-        """The output is reached, by at most `edges` edges."""
+        """Whether a path leads from input to output and there are at most `edges` edges; shape
+        (n,)."""
         edges = np.asarray(archs, np.int64)[:, : len(self._pairs)].sum(axis=1)
-        return (edges > 0) & (edges <= self.edges)
+        valid: BoolArray = (edges > 0) & (edges <= self.edges)
+        return valid
 
     @property
     def smallest(self) -> Architecture:
-        """The edge from the input to the output alone."""
+        """The single edge from the input to the output."""
         return self._of({(0, self.nodes - 1)})
 
     @property
     def largest(self) -> Architecture:
-        """A chain of 3 x 3 convolutions; the edges that are left project the input to the nodes."""
+        """A chain of 3 x 3 convolutions; the remaining edges connect the input to further nodes."""
         chain = {(node, node + 1) for node in range(self.nodes - 1)}
         more = [(0, node) for node in range(2, self.nodes)]
         return self._of(chain | set(more[: self.edges - len(chain)]))
 
     def neighbours(self, arch: Architecture) -> list[Architecture]:
-        """Every other valid architecture that one changed edge or operation reaches, or one new node
-        between two; an edge to a new node alone would be pruned again."""
+        """All other valid architectures that differ by one edge, one operation, or one node
+        inserted on an edge (a new node with a single edge would be pruned again)."""
         near, many = super().neighbours(arch), len(self._pairs)
         place = {pair: i for i, pair in enumerate(self._pairs)}
         for graph, new in self._with_room(arch):
@@ -127,8 +131,8 @@ class NasBench101(SearchSpace):
         return [a for a in dict.fromkeys(near) if a != tuple(arch)]
 
     def _with_room(self, arch: Architecture) -> list[tuple[IntArray, int]]:
-        """`arch` with one unused node at each place among its inner nodes, and that place; nothing
-        where all nodes are used."""
+        """Copies of the graph of `arch` with an unused node inserted at each inner position, and
+        that position; empty where all nodes are used."""
         graph = self._graph(arch)
         found: list[tuple[IntArray, int]] = []
         if len(graph.operations) == self.nodes - 2:
@@ -222,7 +226,7 @@ class NasBench101(SearchSpace):
 
 
 def _record(text: str) -> tuple[IntArray, list[str]]:
-    """The matrix and the operations, as far as `text` has them."""
+    """The matrix and the operations that `text` contains; empty where it is no record."""
     nothing: tuple[IntArray, list[str]] = (np.zeros((0, 0), np.int64), [])
     if found := re.fullmatch(r"\s*([01]+)[\s:;|]+([\w,-]+)\s*", text):
         side = isqrt(len(found[1]))

@@ -24,12 +24,12 @@ class Graph:
 
     @property
     def output(self) -> int:
-        """The last node."""
+        """The number of the output node."""
         return len(self.operations) + 1
 
     @cached_property
     def sources(self) -> list[list[int]]:
-        """Of every node the inner nodes that lead to it."""
+        """For every node, the inner nodes with an edge to it."""
         return [[s for s in range(1, t) if (s, t) in self.edges] for t in range(self.output + 1)]
 
     def widths(self, inputs: int, outputs: int) -> list[int]:
@@ -49,7 +49,8 @@ class Graph:
         return widths
 
     def convolutions(self, inputs: int, outputs: int) -> list[tuple[int, int, int]]:
-        """(inputs, outputs, kernel) of every convolution of a cell, projections among them."""
+        """(inputs, outputs, kernel) of every convolution of a cell, including projections of its
+        input."""
         widths = self.widths(inputs, outputs)
         projections = [(inputs, widths[target], 1) for source, target in self.edges if not source]
         operations = [
@@ -88,7 +89,7 @@ class Cell(nn.Module):
         return " ".join(f"{source}-{target}" for source, target in sorted(self.graph.edges))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """The output node."""
+        """The value of the output node."""
         nodes = [x]
         for node, operation in enumerate(self.operations, start=1):
             width = self.widths[node]
@@ -106,7 +107,8 @@ class Cell(nn.Module):
 def network(
     graph: Graph, channels: int, stacks: int, cells: int, inputs: int, classes: int
 ) -> nn.Module:
-    """A 3 x 3 convolution, stacks of cells with halving and doubling between, and a classifier."""
+    """The whole network: a 3 x 3 convolution, stacks of cells, each new stack with half the image
+    size and twice the channels, and a linear classifier."""
     layers: list[nn.Module] = [convolution(inputs, channels, 3)]
     width = channels
     for stack in range(stacks):

@@ -57,22 +57,24 @@ class NasBench201(SearchSpace):
 
     @property
     def variables(self) -> tuple[Variable, ...]:
-        """One a pair of nodes: the operation on the way from the earlier to the later."""
+        """One variable per pair of nodes: the operation on the edge from the earlier to the later."""
         return tuple(Variable(f"edge{source}{target}", OPERATIONS) for source, target in EDGES)
 
     @property
     def links(self) -> tuple[tuple[str, str], ...]:
-        """Pairs of variables, the first of which feeds the second: what graph predictors hear."""
+        """Pairs of variables (edges) of which the first leads into the second, for predictors on
+        graphs."""
         names = {edge: f"edge{edge[0]}{edge[1]}" for edge in EDGES}
         return tuple((names[a], names[b]) for a in EDGES for b in EDGES if a[1] == b[0])
 
     def canonical(self, archs: Archs) -> IntArray:
-        """The representative of the isomorphic cells, or the cell itself; shape (n, 6)."""
+        """The representative of each class of isomorphic cells (`isomorphic`), or the cells
+        unchanged; shape (n, 6)."""
         genes = np.asarray(archs, np.int64).reshape(-1, len(EDGES))
         return _representatives()[genes @ _PLACES] if self.isomorphic else genes
 
     def build(self, arch: Architecture) -> nn.Module:
-        """The network of the benchmark; operations that lead nowhere are in it where `arch` has them."""
+        """The benchmark's network, including operations whose output is not used."""
         operations = [OPERATIONS[i] for i in arch]
         width = self.channels
         layers: list[nn.Module] = [
@@ -93,7 +95,7 @@ class NasBench201(SearchSpace):
         return (torch.zeros(batch_size, self._inputs, self._size, self._size),)
 
     def costs(self, archs: Archs) -> dict[str, FloatArray]:
-        """params and macs, exact, from how many convolutions of each kind a cell has."""
+        """`params` and `macs`, exact, from the number of convolutions of each kind in a cell."""
         genes = self.canonical(archs)
         ones = (genes == OPERATIONS.index("nor_conv_1x1")).sum(axis=1)
         threes = (genes == OPERATIONS.index("nor_conv_3x3")).sum(axis=1)
@@ -144,7 +146,7 @@ class NasBench201(SearchSpace):
 
 
 class Cell(nn.Module):
-    """(b, width, h, w) to the same."""
+    """One cell: (b, width, h, w) to the same shape."""
 
     def __init__(self, operations: list[str], width: int) -> None:
         super().__init__()
@@ -157,7 +159,7 @@ class Cell(nn.Module):
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """The sum that reaches node 3; zeros where nothing does."""
+        """The sum at node 3; zeros where no edge leads to it."""
         nodes = [x]
         for target in (1, 2, 3):
             parts = [
@@ -179,7 +181,7 @@ class Reduction(nn.Module):
         self.short = nn.Sequential(nn.AvgPool2d(2), nn.Conv2d(width, 2 * width, 1, bias=False))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Two convolutions, beside average pooling and a 1 x 1 convolution."""
+        """Two convolutions, plus average pooling with a 1 x 1 convolution."""
         out: torch.Tensor = self.short(x) + self.second(self.first(x))
         return out
 
@@ -217,10 +219,12 @@ def _representatives() -> IntArray:
 
 
 def _expression(cell: list[int]) -> str:
-    """What a cell computes, written as the benchmark's authors write it to compare cells.
+    """The expression that a cell computes, in the form in which the benchmark's authors compare
+    cells.
 
-    The terms of a sum are sorted, a skip connection is what it skips from, and what comes from a
-    zero is a zero, though still a term. Sums are not set in brackets, so the very names count.
+    Terms of a sum are sorted; a skip connection is replaced by its source; what is computed from a
+    zero is a zero, and stays a term. The authors write sums without brackets, so the operations'
+    names affect the comparison.
     """
     nodes = ["0"]
     for target in (1, 2, 3):

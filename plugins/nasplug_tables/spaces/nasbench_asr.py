@@ -70,7 +70,7 @@ class NasBenchAsr(SearchSpace):
 
     @property
     def variables(self) -> tuple[Variable, ...]:
-        """Node by node, as in the benchmark's lists: the operation, then the skips."""
+        """For each node, as in the benchmark's lists: its operation, then its skip connections."""
         found = []
         for node in range(1, NODES + 1):
             found.append(Variable(f"op{node}", OPERATIONS))
@@ -78,7 +78,8 @@ class NasBenchAsr(SearchSpace):
         return tuple(found)
 
     def canonical(self, archs: Archs) -> IntArray:
-        """The representative of the cells that are equal, or the cell itself; shape (n, 9)."""
+        """The representative of each class of equal cells (`isomorphic`), or the cells unchanged;
+        shape (n, 9)."""
         genes = np.asarray(archs, np.int64).reshape(-1, len(COUNTS))
         return _representatives()[genes @ _PLACES] if self.isomorphic else genes
 
@@ -95,7 +96,7 @@ class NasBenchAsr(SearchSpace):
         return (torch.zeros(batch_size, self.mels, self.frames),)
 
     def costs(self, archs: Archs) -> dict[str, FloatArray]:
-        """params and macs (of `frames` steps), exact, from the operations of a cell."""
+        """`params`, and `macs` for `frames` steps, exact, from the operations of a cell."""
         chosen = np.asarray(archs, np.int64)[:, STARTS]
         steps, inputs = self.frames, self.mels
         params, macs = np.zeros(len(chosen)), np.zeros(len(chosen))
@@ -122,7 +123,7 @@ class NasBenchAsr(SearchSpace):
 
     def parse(self, text: str) -> Architecture:
         """The architecture of a list of the benchmark, such as `[[0, 1], [5, 1, 0], [3, 1, 1, 0]]`:
-        node by node the operation's number, then a bit an earlier node."""
+        for each node the number of its operation, then one bit per earlier node."""
         try:
             value: Any = json.loads(text)
             genes = [int(gene) for node in value for gene in node]
@@ -150,11 +151,12 @@ _PLACES = np.cumprod([1, *COUNTS[:-1]])
 
 @cache
 def _representatives() -> IntArray:
-    """For the number of every cell, the last cell that the benchmark holds for equal: (13824, 9).
+    """For each of the 13,824 cells, the last cell that the benchmark treats as equal; shape (13824,
+    9).
 
-    The graph: input, three operations and output in a row; a skip from node i past operation n is
-    an edge from i to n + 1. Operations that are zero, and what is then on no way from the input to
-    the output, are left out.
+    The graph has a chain of input, three operations and output; a skip connection from node i past
+    operation n is an edge from i to n + 1. Zero operations are removed, then everything that is on
+    no path from input to output.
     """
     cells = np.arange(np.prod(COUNTS))[:, None] // _PLACES % COUNTS
     chosen = cells[:, STARTS]
@@ -173,4 +175,5 @@ def _representatives() -> IntArray:
     _, group = np.unique(graphs, axis=0, return_inverse=True)
     last = np.zeros(group.max() + 1, np.int64)
     np.maximum.at(last, group.ravel(), np.arange(len(cells)))
-    return cells[last[group.ravel()]]
+    representatives: IntArray = cells[last[group.ravel()]]
+    return representatives

@@ -26,7 +26,7 @@ OPERATIONS = ("linear", *KERNELS, "zero")
 
 @dataclass(frozen=True)
 class Node:
-    """What a node of a cell is: its operation on the node before, and the nodes added to it."""
+    """A node of a cell: its operation on the previous node, and the earlier nodes added to it."""
 
     operation: str
     skips: tuple[int, ...]
@@ -56,7 +56,7 @@ class Network(nn.Module):
         self.classify = nn.Linear(hidden or inputs, classes)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Blocks, memory, classifier."""
+        """Blocks, LSTM, classifier."""
         x = self.blocks(x).transpose(1, 2)
         if self.memory is not None:
             x = self.memory(x)[0]
@@ -74,7 +74,7 @@ class Cell(nn.Module):
         self.norm = Norm(width)
 
     def extra_repr(self) -> str:
-        """From where the skip connections come, node by node."""
+        """The sources of the skip connections, by node."""
         return f"skips={self.skips}"
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -88,7 +88,7 @@ class Cell(nn.Module):
 
 
 class Convolution(nn.Module):
-    """(b, inputs, t) to (b, outputs, t / stride), seeing a few steps of the future."""
+    """(b, inputs, t) to (b, outputs, t / stride), padded so that it sees a few future steps."""
 
     def __init__(
         self,
@@ -111,7 +111,7 @@ class Convolution(nn.Module):
 
 
 class Linear(nn.Module):
-    """(b, width, t) to the same, every step for itself."""
+    """(b, width, t) to the same shape, each step independently."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -137,7 +137,7 @@ class Norm(nn.Module):
 
 
 class Zero(nn.Module):
-    """Zeros of the shape of what comes in, computed from it."""
+    """Zeros of the shape of the input, computed from it so that it stays part of the graph."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The same shape."""

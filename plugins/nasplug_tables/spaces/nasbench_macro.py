@@ -57,11 +57,12 @@ class NasBenchMacro(SearchSpace):
 
     @property
     def variables(self) -> tuple[Variable, ...]:
-        """One a layer."""
+        """One variable per layer."""
         return tuple(Variable(f"layer{n}", OPTIONS) for n in range(1, sum(self.stages) + 1))
 
     def canonical(self, archs: Archs) -> IntArray:
-        """With the layers that are nothing last in each stage, but for its first; shape (n, layers)."""
+        """Identity layers moved to the end of their stage (the first layer of a stage stays); shape
+        (n, layers)."""
         genes = np.array(archs, np.int64).reshape(-1, sum(self.stages))
         if self.isomorphic:
             ends = np.cumsum(self.stages)
@@ -94,7 +95,7 @@ class NasBenchMacro(SearchSpace):
         return (torch.zeros(batch_size, self._inputs, self._size, self._size),)
 
     def costs(self, archs: Archs) -> dict[str, FloatArray]:
-        """params and macs, exact: the sum over layers of what each of its options costs."""
+        """`params` and `macs`, exact: the sum of the costs of the chosen layers."""
         genes = np.asarray(archs, np.int64)
         side, width = self._size, self.channels
         params = np.full(len(genes), 9.0 * self._inputs * width + 2 * width)
@@ -109,8 +110,8 @@ class NasBenchMacro(SearchSpace):
         return {"params": params, "macs": macs}
 
     def parse(self, text: str) -> Architecture:
-        """The architecture of the benchmark's digits, such as `01202112`: 0 nothing, 1 and 2 the
-        bottlenecks."""
+        """The architecture of the benchmark's digits, such as `01202112`: 0 is the identity, 1 and
+        2 are the two bottlenecks."""
         layers = sum(self.stages)
         if not re.fullmatch(f"[0-2]{{{layers}}}", text.strip()):
             raise NasplugError(
@@ -127,7 +128,8 @@ class NasBenchMacro(SearchSpace):
 
 
 class Bottleneck(nn.Module):
-    """(b, inputs, h, w) to (b, outputs, h / stride, w / stride): wider, by channel, narrower."""
+    """An inverted bottleneck, (b, inputs, h, w) to (b, outputs, h / stride, w / stride): expansion,
+    depthwise convolution, projection."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, expansion: int, kernel: int) -> None:
         super().__init__()
@@ -140,7 +142,7 @@ class Bottleneck(nn.Module):
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """The three convolutions, added to what came in where the shapes are equal."""
+        """The three convolutions, added to the input where the shapes are equal."""
         out: torch.Tensor = self.layers(x)
         return out + x if self.residual else out
 
@@ -154,7 +156,7 @@ def _layer(name: str, inputs: int, outputs: int, stride: int) -> nn.Module:
 
 
 def _cost(name: str, inputs: int, outputs: int, stride: int, side: int) -> tuple[int, int]:
-    """params and macs of one layer on an image of `side`."""
+    """`params` and `macs` of one layer for an image of `side` pixels."""
     after = -(-side // stride)
     if block := BLOCKS[name]:
         expansion, kernel = block

@@ -64,8 +64,8 @@ class NasBenchNlp(SearchSpace):
 
     @cached_property
     def variables(self) -> tuple[Variable, ...]:
-        """The hidden states, and the node that each becomes; of every node its operation and its
-        sources, as many as the operation takes."""
+        """The number of hidden states and the node that each is set to; for each node its
+        operation, and its sources, as many as the operation takes."""
         names = tuple(f"node_{n}" for n in range(self.nodes))
         found = [Variable("states", tuple(range(1, min(STATES, self.nodes) + 1)))]
         found += [Variable(f"state{k}", names) for k in range(STATES)]
@@ -78,8 +78,8 @@ class NasBenchNlp(SearchSpace):
 
     @cached_property
     def size(self) -> int:
-        """Exact where there are few; else in how many ways cells of `nodes` nodes can be written, far
-        more than there are cells."""
+        """Exact for few nodes; otherwise the number of ways to write cells of `nodes` nodes, which
+        is far larger than the number of cells."""
         if prod(len(v.options) for v in self.variables) <= ENUMERABLE:
             return len(self.enumerate())
         return prod(
@@ -87,7 +87,7 @@ class NasBenchNlp(SearchSpace):
         )
 
     def active(self, archs: Archs) -> BoolArray:
-        """The nodes that a state depends on, with as many sources as they take."""
+        """The nodes on which a state depends, each with as many sources as its operation takes."""
         genes = np.asarray(archs, np.int64).reshape(-1, len(self.variables))
         on = np.zeros(genes.shape, bool)
         on[:, 0] = True
@@ -100,19 +100,19 @@ class NasBenchNlp(SearchSpace):
         return on
 
     def canonical(self, archs: Archs) -> IntArray:
-        """The cell in its order, shape (n, v)."""
+        """The cells in canonical order, shape (n, v)."""
         genes = np.asarray(archs, np.int64).reshape(-1, len(self.variables))
         rows = [_genes(_cell(tuple(arch)), self.nodes) for arch in genes.tolist()]
         return np.array(rows, np.int64).reshape(genes.shape)
 
     def is_valid(self, archs: Archs) -> BoolArray:
-        """x and every hidden state are used."""
+        """Whether x and every hidden state are used; shape (n,)."""
         genes = np.asarray(archs, np.int64).reshape(-1, len(self.variables))
         return np.array([_cell(tuple(arch)).complete for arch in genes.tolist()], bool)
 
     def neighbours(self, arch: Architecture) -> list[Architecture]:
-        """Every other valid architecture that one change of an operation, a source or a state
-        reaches, or one new node on the way from one to the next."""
+        """All other valid architectures that differ by one operation, source or state, or by one
+        node inserted on an edge."""
         near, cell = super().neighbours(arch), _cell(tuple(arch))
         if len(cell.nodes) < self.nodes:
             near += self.valid([_genes(more.ordered(), self.nodes) for more in cell.grown()])
@@ -120,7 +120,7 @@ class NasBenchNlp(SearchSpace):
 
     @property
     def largest(self) -> Architecture:
-        """A chain of linear maps of the node before, a hidden state and x."""
+        """A chain of linear maps, each of the previous node, a hidden state and x."""
         states = min(STATES, self.nodes)
         nodes = [
             Node("linear3", (len(SOURCES) + n - 1 if n else 1, 1 + n % states, 0))
@@ -136,7 +136,7 @@ class NasBenchNlp(SearchSpace):
         )
 
     def example_inputs(self, batch_size: int) -> tuple[torch.Tensor, ...]:
-        """The first word throughout, shape (batch_size, steps)."""
+        """Word number 0 at every step, shape (batch_size, steps)."""
         return (torch.zeros(batch_size, self.steps, dtype=torch.long),)
 
     def costs(self, archs: Archs) -> dict[str, FloatArray]:
@@ -189,7 +189,7 @@ class NasBenchNlp(SearchSpace):
 
 
 def _recipe(recipe: Mapping[str, Any]) -> Cell:
-    """The cell in its order; ValueError and KeyError where it is none."""
+    """The cell of a recipe, in canonical order; ValueError or KeyError where it is none."""
     order: list[str] = []
     left = dict(recipe)
     while left:
@@ -225,7 +225,7 @@ def _recipe(recipe: Mapping[str, Any]) -> Cell:
 
 
 def _read(genes: Architecture) -> Cell:
-    """The cell as it is written, with what cannot be read as something near."""
+    """The cell that the genes describe; genes out of range are replaced by the nearest valid ones."""
     nodes = (len(genes) - HEAD) // SLOT
     count = 1 + genes[0]
     states: list[int] = []

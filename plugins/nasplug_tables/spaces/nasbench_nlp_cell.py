@@ -31,7 +31,7 @@ COMMUTATIVE = (*LINEAR, "elementwise_prod", "elementwise_sum")
 
 @dataclass(frozen=True)
 class Node:
-    """An operation, and the numbers of its sources."""
+    """An operation and the numbers of its sources."""
 
     operation: str
     inputs: tuple[int, ...]
@@ -39,14 +39,14 @@ class Node:
 
 @dataclass(frozen=True)
 class Cell:
-    """Nodes, each after its sources, and of every hidden state the node that it becomes."""
+    """A cell: nodes, each after its sources, and for every hidden state the node that it is set to."""
 
     nodes: tuple[Node, ...]
     states: tuple[int, ...]
 
     @property
     def complete(self) -> bool:
-        """Is the input used, and every hidden state?"""
+        """Whether x and every hidden state are used."""
         used = {source for node in self.nodes for source in node.inputs}
         return set(range(1 + len(self.states))) <= used and len(set(self.states)) == len(
             self.states
@@ -71,7 +71,8 @@ class Cell:
         return Cell(tuple(nodes), states)
 
     def grown(self) -> Iterator[Cell]:
-        """Cells with one more node: on the way from a source to a node, or from a node to a state."""
+        """All cells with one more node, inserted between a source and a node, or between a node and
+        a state."""
         for place, node in enumerate(self.nodes):
             for position, source in enumerate(node.inputs):
                 for new in _on_the_way(source):
@@ -101,7 +102,7 @@ class Cell:
 
     @property
     def used(self) -> set[int]:
-        """The nodes that a state depends on."""
+        """The nodes on which a state depends."""
         found: set[int] = set()
         waiting = list(self.states)
         while waiting:
@@ -146,7 +147,7 @@ class Cell:
 
 
 def _on_the_way(source: int) -> list[Node]:
-    """Nodes that may stand between `source` and what takes it."""
+    """Nodes that can be inserted between `source` and the node that uses it."""
     activations = [Node(name, (source,)) for name in OPERATIONS if ARITY[name] == 1 and source]
     return [Node("linear2", (source or 1, 0)), *activations]
 

@@ -22,7 +22,7 @@ FUNCTIONS: dict[str, Callable[..., torch.Tensor]] = {
 
 
 class LanguageModel(nn.Module):
-    """Words (b, t) to the logits of each next one (b, t, vocabulary).
+    """A language model: word numbers (b, t) to logits of each next word (b, t, vocabulary).
 
     The embedding and the last layer share their weights, so the last recurrent layer is as wide as
     the embedding.
@@ -41,13 +41,13 @@ class LanguageModel(nn.Module):
         self.decode.weight = self.embed.weight
 
     def forward(self, words: torch.Tensor) -> torch.Tensor:
-        """Embed, recur, decode."""
+        """Embedding, recurrent layers, output layer."""
         out: torch.Tensor = self.decode(self.layers(self.embed(words)))
         return out
 
 
 class Recurrent(nn.Module):
-    """A cell along a sequence, from states of zeros: (b, t, inputs) to (b, t, width)."""
+    """Applies a cell along a sequence, (b, t, inputs) to (b, t, width); the states start at zero."""
 
     def __init__(self, cell: Cell, inputs: int, width: int) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class Recurrent(nn.Module):
         return f"{' '.join(nodes)} -> {self.cell.states}"
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """The first state, step by step."""
+        """The first state at each step."""
         states = [x.new_zeros(len(x), self.width)] * len(self.cell.states)
         outputs = []
         for step in x.unbind(1):

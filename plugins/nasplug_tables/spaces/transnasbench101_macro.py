@@ -56,7 +56,7 @@ class TransNasBench101Macro(SearchSpace):
 
     @property
     def variables(self) -> tuple[Variable, ...]:
-        """How many modules, and what each does."""
+        """The number of modules, then the kind of each module."""
         count = Variable("modules", MODULES)
         modules = [
             Variable(
@@ -69,21 +69,23 @@ class TransNasBench101Macro(SearchSpace):
         return (count, *modules)
 
     def is_valid(self, archs: Archs) -> BoolArray:
-        """Doubled and halved as often as it may be."""
+        """Whether channels are doubled and the image is halved an allowed number of times; shape
+        (n,)."""
         genes = np.asarray(archs, np.int64)
         digits = np.where(self.active(genes), genes, 0)[:, 1:] + 1
         doubled, halved = (np.isin(digits, kinds).sum(axis=1) for kinds in (WIDER, SMALLER))
-        fits: BoolArray = (doubled >= DOUBLINGS[0]) & (doubled <= DOUBLINGS[1])
-        return fits & (halved >= HALVINGS[0]) & (halved <= HALVINGS[1])
+        wide: BoolArray = (doubled >= DOUBLINGS[0]) & (doubled <= DOUBLINGS[1])
+        small: BoolArray = (halved >= HALVINGS[0]) & (halved <= HALVINGS[1])
+        return np.logical_and(wide, small)
 
     @property
     def smallest(self) -> Architecture:
-        """Four modules, of which the last does both."""
+        """Four modules, of which the last doubles the channels and halves the image."""
         return self.parse("64-1114-basic")
 
     @property
     def largest(self) -> Architecture:
-        """Six modules, wider as soon as may be, the image halved in the last."""
+        """Six modules: channels are doubled as early as possible, the image is halved in the last."""
         return self.parse("64-222113-basic")
 
     def _skeleton(self, arch: Architecture) -> list[int]:
@@ -98,7 +100,7 @@ class TransNasBench101Macro(SearchSpace):
         return (torch.zeros(batch_size, self._inputs, self._size, self._size),)
 
     def costs(self, archs: Archs) -> dict[str, FloatArray]:
-        """params and macs, exact, from the blocks of each network."""
+        """`params` and `macs`, exact, from the blocks of each network."""
         each = np.array([self._cost(tuple(arch)) for arch in self.canonical(archs).tolist()])
         return {"params": each[:, 0], "macs": each[:, 1]}
 

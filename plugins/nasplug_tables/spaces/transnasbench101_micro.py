@@ -64,7 +64,7 @@ class TransNasBench101Micro(SearchSpace):
 
     @property
     def variables(self) -> tuple[Variable, ...]:
-        """One a pair of nodes: the operation on the way from the earlier to the later."""
+        """One variable per pair of nodes: the operation on the edge from the earlier to the later."""
         return tuple(Variable(f"edge{source}{target}", OPERATIONS) for source, target in EDGES)
 
     @property
@@ -87,7 +87,7 @@ class TransNasBench101Micro(SearchSpace):
         return (torch.zeros(batch_size, self._inputs, self._size, self._size),)
 
     def costs(self, archs: Archs) -> dict[str, FloatArray]:
-        """params and macs, exact, from how many operations of each kind a cell has."""
+        """`params` and `macs`, exact, from the number of operations of each kind in a cell."""
         genes = np.asarray(archs, np.int64)
         first = np.array([source == 0 for source, _ in EDGES])
         entering, inner = (
@@ -111,8 +111,9 @@ class TransNasBench101Micro(SearchSpace):
         }
 
     def parse(self, text: str) -> Architecture:
-        """The architecture of a string of the benchmark, such as `64-41414-1_02_333`, or of its cell
-        alone, `1_02_333`; channels and skeleton are not the cell's."""
+        """The architecture of a string of the benchmark, such as `64-41414-1_02_333`, or of its
+        cell alone, `1_02_333`. Channels and skeleton are settings of the space, not part of the
+        architecture."""
         found = re.fullmatch(rf"(?:{SKELETON}-)?([0-3])_([0-3]{{2}})_([0-3]{{3}})", text.strip())
         if not found:
             raise NasplugError(
@@ -128,7 +129,8 @@ class TransNasBench101Micro(SearchSpace):
 
 
 class Cell(nn.Module):
-    """(b, inputs, h, w) to (b, outputs, h / stride, w / stride); what leaves node 0 does it all."""
+    """One cell, (b, inputs, h, w) to (b, outputs, h / stride, w / stride); the operations on node 0
+    change channels and image size."""
 
     def __init__(self, names: Sequence[str], place: Place) -> None:
         super().__init__()
@@ -141,7 +143,7 @@ class Cell(nn.Module):
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """The sum that reaches node 3."""
+        """The sum at node 3."""
         nodes = [x]
         for target in (1, 2, 3):
             parts = [self.edges[f"{s}{target}"](node) for s, node in enumerate(nodes)]

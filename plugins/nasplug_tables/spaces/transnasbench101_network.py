@@ -17,7 +17,8 @@ BLOCKS = 2
 
 @dataclass(frozen=True)
 class Place:
-    """Where a block stands: its channels, its stride, and the side of the image that it puts out."""
+    """Where a block is in the network: its input and output channels, its stride, and the side of
+    its output image."""
 
     inputs: int
     outputs: int
@@ -26,13 +27,13 @@ class Place:
 
     @property
     def changes(self) -> bool:
-        """Are channels or image size other than before?"""
+        """Whether channels or image size change."""
         return self.stride > 1 or self.inputs != self.outputs
 
 
 def places(skeleton: Sequence[int], channels: int, side: int) -> Iterator[Place]:
-    """Every block of a network after the stem, whose images have `side`; the first of a module does
-    what the module's digit says."""
+    """The places of all blocks after the stem, whose output image has `side`; the first block of a
+    module changes channels and size as the module's digit says."""
     for digit in skeleton:
         wider, stride = (2 if digit in WIDER else 1) * channels, 2 if digit in SMALLER else 1
         side = -(-side // stride)
@@ -49,7 +50,7 @@ def stem_sides(image_size: int) -> tuple[int, int]:
 
 
 def stem_costs(inputs: int, channels: int, image_size: int) -> tuple[int, int]:
-    """params and macs of the stem."""
+    """`params` and `macs` of the stem."""
     first, second = stem_sides(image_size)
     weights = 9 * inputs * (channels // 2), 9 * (channels // 2) * channels
     params = sum(weights) + channels + 2 * channels
@@ -97,7 +98,7 @@ class Basic(nn.Module):
         self.short = nn.Identity() if not place.changes else _projection(place)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Two convolutions, beside what came in."""
+        """Two convolutions, plus the skip connection."""
         out: torch.Tensor = self.short(x) + self.second(self.first(x))
         return out
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nasplug import NasplugError, SearchSpace, unknown
+from nasplug.contracts.capabilities import WrittenSpace
 from nasplug.contracts.types import Architecture, FloatArray, IntArray
 from nasplug_tables.readers.opening import reason, shortened
 
@@ -22,22 +23,11 @@ KEYS = ("architecture", "config", "arch")
 Rows = Mapping[Architecture, Mapping[str, float]]
 
 
-@runtime_checkable
-class Written(Protocol):
-    """A space whose architectures have a published notation."""
-
-    def parse(self, text: str) -> Architecture:
-        """The architecture that `text` writes; NasplugError where it writes none."""
-
-    def format(self, arch: Architecture) -> str:
-        """How the architecture is published."""
-
-
 @dataclass(frozen=True)
 class Reading:
     """How the rows of one file are read.
 
-    name: of the file, for errors.  key: the column of the architecture, None to look for it.
+    name: the file's name, for errors.  key: the column with the architecture, None to look for it.
     duplicates: error, first or mean.
     """
 
@@ -47,7 +37,7 @@ class Reading:
     duplicates: str
 
     def metrics(self, frame: pd.DataFrame) -> list[str]:
-        """The columns of numbers that say nothing about which architecture a row is."""
+        """Names of the numeric columns that are not part of the architecture."""
         keys = self._keys(frame)
         return [
             str(name)
@@ -56,7 +46,7 @@ class Reading:
         ]
 
     def words(self, frame: pd.DataFrame) -> dict[str, str]:
-        """Columns that are no metrics for few words among their numbers: name to the first of them."""
+        """Columns that are not numeric because of a minority of words: name to the first such word."""
         import pandas as pd
 
         found = {}
@@ -69,7 +59,7 @@ class Reading:
         return found
 
     def rows(self, frame: pd.DataFrame) -> Rows:
-        """Every architecture with its metrics, not a number where a cell is empty."""
+        """Each architecture with its metrics; NaN where a cell is empty."""
         names = self.metrics(frame)
         cells = frame[self._keys(frame)].to_dict("records")
         lines = (frame.index + 2).tolist()
@@ -86,7 +76,8 @@ class Reading:
         }
 
     def _agree(self, lines: Sequence[int], place: IntArray, values: FloatArray) -> None:
-        """Raise where rows of one architecture differ; `place` numbers it, shape (n,)."""
+        """Raise where rows of the same architecture differ; `place` is the number of the
+        architecture of each row, shape (n,)."""
         _, first, group = np.unique(place, return_index=True, return_inverse=True)
         before = values[first[group]]
         same = (values == before) | (np.isnan(values) & np.isnan(before))
@@ -98,7 +89,7 @@ class Reading:
             )
 
     def _keys(self, frame: pd.DataFrame) -> list[str]:
-        """The columns that say which architecture a row is."""
+        """The columns that hold the architecture."""
         columns = list(map(str, frame.columns))
         if self.key is not None:
             if self.key not in columns:
@@ -126,11 +117,12 @@ class Reading:
             raise NasplugError(f"{self.name}, line {line}: {reason(error)}") from None
 
     def _architecture(self, text: str) -> Architecture:
-        """Of a list of option indices, a configuration, or the space's own notation."""
+        """The architecture that `text` holds: a list of option indices, a configuration, or the
+        space's own notation."""
         value = json.loads(text) if text[:1] in ("[", "{") else None
         indices = isinstance(value, list) and all(type(i) is int for i in value)
         names = {v.name for v in self.space.variables}
-        if isinstance(self.space, Written):
+        if isinstance(self.space, WrittenSpace):
             config = isinstance(value, dict) and set(value) <= names
             if not indices and not config:
                 return self.space.parse(text)

@@ -84,12 +84,12 @@ class Table(Evaluator):
         self.missing = missing
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the rows, which are read again where they are needed."""
+        """The settings alone; the rows are read again where they are needed."""
         return {k: v for k, v in vars(self).items() if k not in ("_rows", "_columns", "_frames")}
 
     @cached_property
     def metrics(self) -> dict[str, Metric]:
-        """The columns of numbers, in their order; none without a path."""
+        """The numeric columns, in their order; none without a path."""
         for name in (*(self.minimize or ()), *(self.units or ()), *(self.limits or ())):
             if self.path is not None and name not in self._columns:
                 raise unknown(f"column of numbers of {self._files}", name, self._columns)
@@ -100,7 +100,7 @@ class Table(Evaluator):
 
     @cached_property
     def _columns(self) -> dict[str, str]:
-        """The columns of numbers, and the file of each."""
+        """The numeric columns, and the file of each."""
         columns: dict[str, str] = {}
         for path, frame in self._frames.items():
             for name, word in self._reading(path).words(frame).items():
@@ -123,7 +123,8 @@ class Table(Evaluator):
         return "minimize" if less else "maximize"
 
     def evaluate(self, archs: Sequence[Architecture], names: Sequence[str]) -> list[Outcome]:
-        """The row of every architecture; a Failure where there is none, or an empty cell."""
+        """The row of each architecture; a Failure where there is none, or its cell is empty,
+        infinite or outside `limits`."""
         outcomes = [self._outcome(tuple(arch), names) for arch in archs]
         if self.missing == "error":
             for outcome in outcomes:
