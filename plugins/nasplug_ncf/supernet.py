@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from nasplug import SuperNetwork
+from nasplug.contracts.types import Architecture
 from nasplug.elastic import ElasticEmbedding, ElasticLinear, ElasticSequential, concat, extract
-from nasplug.types import Architecture
 from nasplug_ncf.network import NeuMF, Widths
 
 

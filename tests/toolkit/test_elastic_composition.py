@@ -10,7 +10,6 @@ import torch
 from torch import nn
 
 from nasplug import NasplugError, Variable, seeded
-from nasplug.counting import multiply_adds, parameters
 from nasplug.elastic import (
     Choice,
     Derived,
@@ -37,6 +36,7 @@ from nasplug.elastic import (
     make_divisible,
 )
 from nasplug.testing import SpaceContract, SuperNetworkContract
+from nasplug.toolkit.counting import multiply_adds, parameters
 
 
 def rounded(width, ratio):

@@ -12,7 +12,6 @@ from torch import nn
 from torch.nn import functional
 
 from nasplug import NasplugError, seeded
-from nasplug.counting import multiply_adds, parameters
 from nasplug.elastic import (
     Elastic,
     ElasticBatchNorm1d,
@@ -35,6 +34,7 @@ from nasplug.elastic import (
     concat,
     extract,
 )
+from nasplug.toolkit.counting import multiply_adds, parameters
 
 
 def images(width):

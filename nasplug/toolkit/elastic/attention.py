@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nasplug.errors import NasplugError
+from nasplug.contracts.errors import NasplugError
 from nasplug.toolkit.elastic.dense import ElasticLinear
 from nasplug.toolkit.elastic.layer import Count, Elastic, is_tracing
 from nasplug.toolkit.elastic.sizes import Derived, Own, Size, Sized, concat, flatten, total

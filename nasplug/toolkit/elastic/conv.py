@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nasplug.errors import NasplugError
+from nasplug.contracts.errors import NasplugError
 from nasplug.toolkit.elastic.layer import Count, Elastic, Ties, copy_with_tensors, is_tracing
 from nasplug.toolkit.elastic.sizes import Sized, Width, total
 

@@ -7,7 +7,7 @@ from typing import Any, final
 
 from torch import Tensor, nn
 
-from nasplug.errors import NasplugError
+from nasplug.contracts.errors import NasplugError
 from nasplug.toolkit.elastic.layer import Elastic, Ties, extract
 from nasplug.toolkit.elastic.sizes import Sized
 

@@ -10,11 +10,11 @@ from typing import Any, final
 import numpy as np
 from torch import nn
 
-from nasplug.errors import NasplugError
+from nasplug.contracts.errors import NasplugError
+from nasplug.contracts.types import Architecture, BoolArray, IntArray, Variable
 from nasplug.toolkit.elastic.flow import ElasticResidual, ElasticSequential
 from nasplug.toolkit.elastic.layer import Count, Elastic
 from nasplug.toolkit.elastic.sizes import Choice, Joined, Size, Sized
-from nasplug.types import Architecture, BoolArray, IntArray, Variable
 
 Condition = tuple[Size, int]
 """A size, and the number that it must exceed for a module to run."""

@@ -14,7 +14,7 @@ from functools import cached_property
 from itertools import product
 from typing import Any, final
 
-from nasplug.errors import NasplugError
+from nasplug.contracts.errors import NasplugError
 
 Width = int | tuple[int, ...]
 """A number of channels; of an axis that is joined from several, theirs."""

@@ -11,14 +11,15 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_leaves, tree_map
 
-from nasplug.errors import NasplugError
-from nasplug.space import SearchSpace
-from nasplug.supernet import SuperNetwork
+from nasplug.contracts.errors import NasplugError
+from nasplug.contracts.inputs import Inputs, call
+from nasplug.contracts.space import SearchSpace
+from nasplug.contracts.supernet import SuperNetwork
+from nasplug.contracts.types import Architecture, Archs, FloatArray, Variable
 from nasplug.toolkit.elastic.costs import Costs
 from nasplug.toolkit.elastic.layer import extract
 from nasplug.toolkit.elastic.plan import Plan
 from nasplug.toolkit.elastic.sorting import sort_channels
-from nasplug.types import Architecture, Archs, FloatArray, Variable
 
 
 class ElasticSpace(SearchSpace):
@@ -95,7 +96,7 @@ class ElasticSuperNetwork(SuperNetwork, nn.Module):
     State-dict keys are those of the model, after "model.".
     """
 
-    def __init__(self, model: nn.Module, largest: Architecture, inputs: tuple[Any, ...]) -> None:
+    def __init__(self, model: nn.Module, largest: Architecture, inputs: Inputs) -> None:
         super().__init__()
         self.model = model
         self.largest, self.inputs = largest, inputs
@@ -158,7 +159,7 @@ class ElasticSuperNetwork(SuperNetwork, nn.Module):
         like = next(self.parameters())
         inputs = tree_map(lambda x: _moved(x, like), self.inputs)
         self.activate(self.largest)
-        outputs = self.eval()(*inputs)
+        outputs = call(self.eval(), inputs)
         self.activate(before)
         for module, training in modes.items():
             module.training = training

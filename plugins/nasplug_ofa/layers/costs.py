@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from nasplug.contracts.types import IntArray
 from nasplug.elastic import squeezed
-from nasplug.types import IntArray
 
 Count = int | IntArray
 """A number, or one an architecture."""

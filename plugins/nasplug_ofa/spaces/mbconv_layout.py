@@ -11,8 +11,8 @@ import numpy as np
 from torch import nn
 
 from nasplug import Architecture, Variable
+from nasplug.contracts.types import Archs, FloatArray, IntArray
 from nasplug.elastic import ElasticSequential
-from nasplug.types import Archs, FloatArray, IntArray
 from nasplug_ofa.layers.costs import Cost, conv_cost, norm_cost, reduced, squeeze_excite_cost, total
 from nasplug_ofa.layers.layer_factory import ELASTIC, PLAIN
 from nasplug_ofa.layers.mbconv import Block, activate_mbconv, mbconv

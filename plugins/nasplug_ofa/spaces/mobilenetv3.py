@@ -9,8 +9,8 @@ from typing import Any, final
 from torch import Tensor, nn
 
 from nasplug import Architecture, SearchSpace, Variable
+from nasplug.contracts.types import Archs, FloatArray
 from nasplug.elastic import make_divisible
-from nasplug.types import Archs, FloatArray
 from nasplug_ofa.layers.costs import conv_cost, linear_cost, norm_cost, reduced, total
 from nasplug_ofa.layers.mbconv import Block
 from nasplug_ofa.layers.plain import classifier, conv2d, example, initialise, named

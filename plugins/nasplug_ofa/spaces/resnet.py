@@ -9,8 +9,8 @@ from typing import Any, final
 from torch import Tensor, nn
 
 from nasplug import Architecture, SearchSpace, Variable
+from nasplug.contracts.types import Archs, FloatArray
 from nasplug.elastic import ElasticLinear, ElasticSequential
-from nasplug.types import Archs, FloatArray
 from nasplug_ofa.layers.layer_factory import ELASTIC, PLAIN
 from nasplug_ofa.layers.plain import classifier, example, initialise, named
 from nasplug_ofa.spaces.resnet_layout import ResNetLayout

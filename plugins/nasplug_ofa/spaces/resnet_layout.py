@@ -11,8 +11,8 @@ import numpy as np
 from torch import nn
 
 from nasplug import Architecture, Variable
+from nasplug.contracts.types import Archs, FloatArray, IntArray
 from nasplug.elastic import make_divisible
-from nasplug.types import Archs, FloatArray, IntArray
 from nasplug_ofa.layers.bottleneck import (
     Bottleneck,
     activate_bottleneck,
