@@ -1,7 +1,4 @@
-"""A super-network of one's own: an elastic CNN, trained, searched, and its knee exported.
-
-python examples/own_supernet.py
-"""
+"""An elastic CNN of one's own, trained, searched, exported: python examples/own_supernet.py."""
 
 import logging
 import tempfile
@@ -34,6 +31,7 @@ class MyCNN(elastic.ElasticSpace):
     """Two stages of elastic width and depth, for small grey images."""
 
     def model(self):
+        """All sizes that are searched are a `Choice`, or follow from some."""
         layers, before = [], 1
         for stage, options in (("stage1", (8, 12, 16)), ("stage2", (16, 24, 32))):
             width, depth = Choice(f"{stage}.width", options), Choice(f"{stage}.depth", (1, 2, 3))
@@ -45,17 +43,18 @@ class MyCNN(elastic.ElasticSpace):
         return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), head)
 
     def example_inputs(self, batch_size):
+        """Grey images of 16 x 16 pixels."""
         return (torch.linspace(-1, 1, batch_size * 256).view(batch_size, 1, 16, 16),)
 
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    space, task = MyCNN(), nasplug.make("task", "digits", image_size=16)
-    training = nasplug.make("training", "sandwich", epochs=2, random=1)
-    evaluator = nasplug.make("evaluator", "supernet", space=space, task=task, training=training)
+    make, space = nasplug.make, MyCNN()
+    task, schedule = make("task", "digits", image_size=16), make("training", "sandwich", epochs=2)
+    supernet = make("evaluator", "supernet", space=space, task=task, training=schedule)
+    costs, linas = make("evaluator", "costs", space=space), make("strategy", "linas")
     with tempfile.TemporaryDirectory() as folder:
-        run = nasplug.search(
-            space, evaluator, nasplug.make("strategy", "linas"), budget=20, run=folder
-        )
-        print(run.front()[["number", *run.problem.names]])
-        print("exported, measured again:", task.quality(nasplug.load(run.export("knee"))))
+        run = nasplug.search(space, [supernet, costs], linas, budget=20, run=folder)
+        print(run.front()[["number", "top1", "macs"]])
+        network = nasplug.load(run.export("knee"))
+        print("exported, measured again:", task.quality(network, ["top1"]))

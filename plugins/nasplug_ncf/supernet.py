@@ -10,7 +10,14 @@ from torch import nn
 
 from nasplug import SuperNetwork
 from nasplug.contracts.types import Architecture
-from nasplug.elastic import ElasticEmbedding, ElasticLinear, ElasticSequential, concat, extract
+from nasplug.elastic import (
+    ElasticEmbedding,
+    ElasticLinear,
+    ElasticSequential,
+    Sized,
+    concat,
+    extract,
+)
 from nasplug_ncf.network import NeuMF, Widths
 
 
@@ -81,7 +88,7 @@ def _elastic(users: int, items: int, largest: Widths) -> NeuMF:
         ElasticEmbedding(users, largest.user),
         ElasticEmbedding(items, largest.item),
     ]
-    inputs = (concat(largest.user, largest.item), *largest.hidden)
+    inputs: list[Sized] = [concat(largest.user, largest.item), *largest.hidden]
     tower = ElasticSequential(
         *(
             ElasticLinear(wide, out, gain=_of_tower)

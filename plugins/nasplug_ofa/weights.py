@@ -43,9 +43,10 @@ def use_published_names(network: nn.Module) -> None:
 
     The published elastic layers wrap a plain one; here they are one, so its tensors lack a name.
     """
-    network._register_state_dict_hook(_publish)
-    network._register_load_state_dict_pre_hook(_rename, with_module=True)
-    network.register_load_state_dict_post_hook(_report)
+    hooks: Any = network  # torch's hooks of state dicts have no types
+    hooks._register_state_dict_hook(_publish)
+    hooks._register_load_state_dict_pre_hook(_rename, with_module=True)
+    hooks.register_load_state_dict_post_hook(_report)
 
 
 def _published(network: nn.Module) -> dict[str, str]:

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from nasplug.contracts.errors import NasplugError
+from nasplug.contracts.inputs import Inputs, call
 from nasplug.contracts.types import Architecture, Archs, FloatArray
 from nasplug.toolkit.counting import multiply_adds, parameters
 from nasplug.toolkit.elastic.layer import Count, Elastic, extract
@@ -35,7 +36,7 @@ class Costs:
     """
 
     def __init__(
-        self, model: nn.Module, plan: Plan, inputs: tuple[Any, ...], checked: Sequence[Architecture]
+        self, model: nn.Module, plan: Plan, inputs: Inputs, checked: Sequence[Architecture]
     ) -> None:
         self.plan = plan
         plan.activate(checked[0])
@@ -103,16 +104,16 @@ def _own(module: nn.Module) -> dict[str, nn.Parameter]:
 
 
 @torch.no_grad()
-def _trace(model: nn.Module, parts: Sequence[Part], inputs: tuple[Any, ...]) -> dict[int, int]:
+def _trace(model: nn.Module, parts: Sequence[Part], inputs: Inputs) -> dict[int, int]:
     """How often each elastic layer is applied, and the multiply-adds of every other part, by id."""
     seen = dict.fromkeys((id(part.module) for part in parts), 0)
-    calls: list[tuple[nn.Module, tuple[Any, ...]]] = []
+    calls: list[tuple[nn.Module, Inputs]] = []
 
     def record(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         if isinstance(module, Elastic):
             seen[id(module)] += module.positions(args, kwargs, output)
         elif not any(isinstance(inner, Elastic) for inner in module.modules()):
-            calls.append((module, (*args, *kwargs.values())))
+            calls.append((module, (*args, *kwargs.values()) if args else kwargs))
 
     modes = {module: module.training for module in model.modules()}
     model.eval()
@@ -120,7 +121,7 @@ def _trace(model: nn.Module, parts: Sequence[Part], inputs: tuple[Any, ...]) -> 
         for part in parts:
             handle = part.module.register_forward_hook(record, with_kwargs=True)
             stack.callback(handle.remove)
-        model(*inputs)
+        call(model, inputs)
     for module, args in calls:
         if any(True for _ in module.parameters()):
             seen[id(module)] += multiply_adds(module, args)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC
 from collections.abc import Mapping
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import torch
@@ -214,7 +215,12 @@ def _join(tensor: Tensor, cut: Cut) -> Tensor:
     """The part of a tensor that `cut` says; a copy where an axis is joined."""
     for axis, piece in enumerate(cut):
         if isinstance(piece, tuple):
-            taken = [tensor.narrow(axis, p.start, p.stop - p.start) for p in piece]
+            # Split first: slices of the whole would each cost a gradient of the whole's size.
+            edges = [*(p.start for p in piece), tensor.shape[axis]]
+            parts = tensor.split_with_sizes([b - a for a, b in pairwise(edges)], axis)
+            taken = [
+                part.narrow(axis, 0, p.stop - p.start) for part, p in zip(parts, piece, strict=True)
+            ]
             tensor = torch.cat(taken, axis)
         elif piece.stop is not None:
             tensor = tensor.narrow(axis, piece.start, piece.stop - piece.start)

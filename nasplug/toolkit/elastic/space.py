@@ -12,6 +12,7 @@ from torch import nn
 from torch.utils._pytree import tree_leaves, tree_map
 
 from nasplug.contracts.errors import NasplugError
+from nasplug.contracts.inputs import Inputs, call
 from nasplug.contracts.space import SearchSpace
 from nasplug.contracts.supernet import SuperNetwork
 from nasplug.contracts.types import Architecture, Archs, FloatArray, Variable
@@ -95,7 +96,7 @@ class ElasticSuperNetwork(SuperNetwork, nn.Module):
     State-dict keys are those of the model, after "model.".
     """
 
-    def __init__(self, model: nn.Module, largest: Architecture, inputs: tuple[Any, ...]) -> None:
+    def __init__(self, model: nn.Module, largest: Architecture, inputs: Inputs) -> None:
         super().__init__()
         self.model = model
         self.largest, self.inputs = largest, inputs
@@ -158,7 +159,7 @@ class ElasticSuperNetwork(SuperNetwork, nn.Module):
         like = next(self.parameters())
         inputs = tree_map(lambda x: _moved(x, like), self.inputs)
         self.activate(self.largest)
-        outputs = self.eval()(*inputs)
+        outputs = call(self.eval(), inputs)
         self.activate(before)
         for module, training in modes.items():
             module.training = training

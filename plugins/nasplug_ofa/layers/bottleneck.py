@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from nasplug_ofa.layers.costs import Cost, Count, conv_cost, norm_cost, reduced, total
@@ -53,16 +55,17 @@ class Bottleneck(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, in, h, w) -> (n, out, ceil(h / stride), ceil(w / stride))."""
-        return self.act(self.conv3(self.conv2(self.conv1(x))) + self.downsample(x))
+        out: Tensor = self.act(self.conv3(self.conv2(self.conv1(x))) + self.downsample(x))
+        return out
 
 
-def activate_conv(part: nn.Module, width_in: int, width_out: int) -> None:
+def activate_conv(part: Any, width_in: int, width_out: int) -> None:
     """Set the widths of an elastic convolution and its batch norm."""
     part.conv.activate(width_in, width_out)
     part.bn.activate(width_out)
 
 
-def activate_bottleneck(module: nn.Module, width_in: int, middle: int, width_out: int) -> None:
+def activate_bottleneck(module: Any, width_in: int, middle: int, width_out: int) -> None:
     """Set the three widths of an elastic bottleneck."""
     activate_conv(module.conv1, width_in, middle)
     activate_conv(module.conv2, middle, middle)

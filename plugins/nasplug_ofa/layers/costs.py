@@ -20,7 +20,7 @@ class Cost(NamedTuple):
 
 def total(*costs: Cost) -> Cost:
     """Their sum."""
-    return Cost(sum(c.params for c in costs), sum(c.macs for c in costs))
+    return Cost(sum((c.params for c in costs), 0), sum((c.macs for c in costs), 0))
 
 
 def times(cost: Cost, n: Count) -> Cost:
@@ -34,7 +34,7 @@ def reduced(size: int, stride: int) -> int:
 
 
 def conv_cost(
-    width_in: int, width_out: int, size: int, kernel: int = 1, bias: bool = False
+    width_in: Count, width_out: Count, size: int, kernel: int = 1, bias: bool = False
 ) -> Cost:
     """A convolution with `width_in` inputs a group, `width_out` outputs of `size` x `size`.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
@@ -59,7 +60,7 @@ def mbconv(factory: LayerFactory, block: Block, kernel: int, expand: float) -> R
 def activate_mbconv(module: Residual, block: Block, kernel: int, expand: float) -> None:
     """Set the kernel and the inner width of an elastic block."""
     middle = block.middle(expand)
-    conv = module.conv
+    conv: Any = module.conv
     conv.inverted_bottleneck.conv.activate(block.width_in, middle)
     conv.inverted_bottleneck.bn.activate(middle)
     conv.depth_conv.conv.activate(middle, kernel)

@@ -36,7 +36,8 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, in, h, w) -> (n, out, h', w')."""
-        return self.conv(x) + x if self.shortcut else self.conv(x)
+        out: Tensor = self.conv(x) + x if self.shortcut else self.conv(x)
+        return out
 
 
 def classifier(linear: nn.Module, dropout: float) -> nn.Sequential:

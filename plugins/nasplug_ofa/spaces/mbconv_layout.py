@@ -112,7 +112,7 @@ class MBConvLayout:
         blocks = [mbconv(ELASTIC, block, KERNELS[-1], EXPANDS[-1]) for _, _, block in self.slots]
         return ElasticSequential(mbconv(PLAIN, self.first, 3, 1), *blocks)
 
-    def activate(self, network: nn.Module, arch: Architecture) -> None:
+    def activate(self, network: Any, arch: Architecture) -> None:
         """Run the blocks of `arch` in an elastic network, each with its kernel and inner width."""
         running = [0]
         slots = zip(self.slots, self.settings(arch), strict=True)
@@ -122,7 +122,7 @@ class MBConvLayout:
                 activate_mbconv(network.blocks[place], block, *setting)
         network.blocks.activate(running)
 
-    def sort_channels(self, network: nn.Module, trained: int) -> None:
+    def sort_channels(self, network: Any, trained: int) -> None:
         """Sort the inner channels of every elastic block."""
         for place, (_, _, block) in enumerate(self.slots, start=1):
             ratios = EXPANDS[len(EXPANDS) - 1 - trained : -1]

@@ -147,7 +147,7 @@ class ResNetLayout:
             yield (width_in, middle, int(w.stages[0, s])) if there else None
             width_in = int(w.stages[0, s])
 
-    def activate(self, network: nn.Module, arch: Architecture) -> None:
+    def activate(self, network: Any, arch: Architecture) -> None:
         """Set the depths and widths of an elastic network."""
         w = self.widths([arch])
         middle, out = int(w.stem_middle[0]), int(w.stem[0])
@@ -163,7 +163,7 @@ class ResNetLayout:
         network.blocks.activate(i for i, setting in enumerate(settings) if setting is not None)
         network.classifier.linear.activate(self.features(arch))
 
-    def sort_channels(self, network: nn.Module, trained: int) -> None:
+    def sort_channels(self, network: Any, trained: int) -> None:
         """Sort the inner channels of every block."""
         for (s, _), block in zip(SLOTS, network.blocks.children(), strict=True):
             trained_widths = MIDDLES[s, -1, len(EXPANDS) - 1 - trained : -1]
@@ -189,10 +189,10 @@ class ResNetLayout:
         for j, (s, place) in enumerate(SLOTS):
             stride, width = STRIDES[s] if place == 0 else 1, w.stages[:, s]
             cost = bottleneck_cost(width_in, w.middles[:, j], width, stride, place == 0, size)
-            costs.append(times(cost, place < w.depths[:, s]))
+            costs.append(times(cost, (place < w.depths[:, s]).astype(np.int64)))
             size, width_in = reduced(size, stride), width
         params, macs = total(*costs)
-        return {"params": params.astype(float), "macs": macs.astype(float)}
+        return {"params": np.asarray(params, float), "macs": np.asarray(macs, float)}
 
     # ---- the published way to write an architecture ------------------------------------------------
 
