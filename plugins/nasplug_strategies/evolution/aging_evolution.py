@@ -129,4 +129,5 @@ class AgingEvolution(Strategy):
         if prefer is None or rng.random() >= self.greed:
             return fresh[int(rng.integers(len(fresh)))]
         some = [fresh[i] for i in rng.permutation(len(fresh))[: draws(prefer)]]
-        return some[best_first(prefer, some)[0]]
+        best: Architecture = some[best_first(prefer, some)[0]]
+        return best
