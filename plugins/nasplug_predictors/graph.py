@@ -55,7 +55,7 @@ class Graph:
     @property
     def width(self) -> int:
         """Numbers that describe a node."""
-        return self.words.shape[1] + 3
+        return int(self.words.shape[1]) + 3
 
     def nodes(self, X: FloatArray) -> torch.Tensor:
         """Descriptions of the nodes of architectures with features (n, f), shape (n, v + 3, width)."""

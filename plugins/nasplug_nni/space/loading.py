@@ -58,7 +58,7 @@ def signature(kind: type) -> inspect.Signature:
         init = base.__dict__.get("_init_wrapped")
         if init is not None and init.__name__ != "new_init":
             return inspect.signature(init)
-    return inspect.signature(kind.__init__)
+    return inspect.signature(kind.__init__)  # type: ignore[misc]  # of the class, not an instance
 
 
 def arguments(
