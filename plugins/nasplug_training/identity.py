@@ -67,7 +67,7 @@ def of_supernet(supernet: SuperNetwork, space: SearchSpace, task: Task, distille
 
 
 def _made(network: nn.Module) -> Any:
-    return network, network.state_dict()
+    return repr(network), network.state_dict()
 
 
 @torch.no_grad()
