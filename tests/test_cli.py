@@ -245,3 +245,29 @@ def test_results_are_json_and_csv_that_anything_reads(cli):
     ]  # fmt: skip
     config = json.loads(front["config"][0])
     assert config["stage1.depth"] in (2, 3, 4)
+
+
+WAITING = """
+import os, sys
+import nasplug.app.command_line as command_line
+assert "torch" not in sys.modules, "libgomp has read its settings"
+command_line.wait_briefly()
+print(os.environ.get("GOMP_SPINCOUNT"))
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, "1000"),
+        ({"GOMP_SPINCOUNT": "7"}, "7"),
+        ({"OMP_WAIT_POLICY": "active"}, "None"),
+    ],
+)
+def test_threads_wait_briefly_unless_the_user_says_otherwise(given, expected):
+    environment = {
+        k: v for k, v in os.environ.items() if k not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+    }
+    command = [sys.executable, "-c", WAITING]
+    done = subprocess.run(command, env={**environment, **given}, capture_output=True, text=True)
+    assert done.stdout == f"{expected}\n", done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ from nasplug.plugins.choices import (
 )
 from nasplug.plugins.discovery import broken
 
+SPINS = "1000"
+"""What libgomp itself takes where it knows of more threads than cores."""
 LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -127,8 +130,20 @@ def _exit(error: NasplugError) -> SystemExit:
     return SystemExit(error.exit_status)
 
 
+def wait_briefly() -> None:
+    """Set how long OpenMP's threads wait at work before they sleep, unless the user has.
+
+    libgomp reads it when torch loads it, in this process and its children. By default a thread
+    spins 300,000 times, some ten milliseconds, and on cores that others use too it spins away the
+    time in which the thread that it waits for could run.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
+
+
 def main() -> None:
     """The command line. `-q` is short for log=warning."""
+    wait_briefly()
     arguments = ["log=warning" if a in ("-q", "--quiet") else a for a in sys.argv[1:]]
     try:
         connect_hydra()

@@ -224,6 +224,25 @@ def test_downloads_once(tmp_path: Path) -> None:
     assert download(source.as_uri(), tmp_path / "cache") == path
 
 
+def test_a_damaged_download_is_fetched_anew(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = tmp_path / "there.pth"
+    source.write_bytes(bytes(range(256)) * 50)
+    path = download(source.as_uri(), tmp_path / "cache")
+    flip(path)
+    assert download(source.as_uri(), tmp_path / "cache") == path
+    assert path.read_bytes() == source.read_bytes()
+    (line,) = [r.getMessage() for r in caplog.records]
+    assert f"{path} is damaged" in line and "fetched anew" in line
+    path.with_name(f"{path.name}.sha256").unlink()  # as an earlier version left it
+    source.unlink()
+    assert download(source.as_uri(), tmp_path / "cache") == path and len(caplog.records) == 1
+    flip(path)
+    with pytest.raises(NasplugError, match="could not be fetched"):
+        download(source.as_uri(), tmp_path / "cache")
+
+
 def test_without_network_the_address_and_the_way_out_are_named(tmp_path: Path) -> None:
     address = "http://127.0.0.1:9/net.pth"
     with pytest.raises(NasplugError, match=r"127\.0\.0\.1:9/net\.pth.*weights=PATH"):
