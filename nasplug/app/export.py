@@ -96,7 +96,14 @@ def load(path: str | Path, allow: Sequence[str] = ()) -> nn.Module:
     described = stored_json(file, {"space": dict, "architecture": list})
     with names_from(file, allow):
         space: SearchSpace = restore(described["space"], SearchSpace, f"space of {file}")
-    network = space.build(as_architecture(space, described["architecture"]))
+    arch = as_architecture(space, described["architecture"])
+    try:
+        network = space.build(arch)
+    except NasplugError:
+        raise
+    except Exception as error:  # whatever a space makes of a stranger's numbers
+        reason = " ".join(str(error).split())
+        raise NasplugError(f"the network of {file} cannot be built: {reason:.150}") from error
     try:
         content = (folder / WEIGHTS).read_bytes()
         expected = described.get("sha256", {}).get(WEIGHTS)

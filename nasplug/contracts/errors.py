@@ -25,7 +25,9 @@ def unknown(what: str, got: object, choices: Iterable[object]) -> NasplugError:
     names = sorted(str(c) for c in choices)
     near = difflib.get_close_matches(str(got), names, 1)
     hint = f"; did you mean {near[0]}?" if near else "."
-    return NasplugError(f"unknown {what} {shortened(got)}{hint} Known: {', '.join(names) or '(none)'}")
+    return NasplugError(
+        f"unknown {what} {shortened(got)}{hint} Known: {', '.join(names) or '(none)'}"
+    )
 
 
 def at_least(what: str, value: float, least: float) -> None:
