@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nasplug.app.arguments import check_path
 from nasplug.app.run import RESULTS, Run
 from nasplug.app.stored import stored_config
 from nasplug.contracts.errors import NasplugError
@@ -142,6 +143,7 @@ def open_run(folder: str | Path, allow: Sequence[str] = ()) -> Run:
     Its config.yaml may name parts of installed plug-ins, and what is in one of the packages that
     `allow` names: `open_run("runs/mine", allow=["my_package"])`. Nothing else is imported.
     """
+    check_path("folder", folder)
     folder = Path(folder)
     config = stored_config(folder)
     file = folder / CONFIG

@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nasplug.app.arguments import check_path
 from nasplug.app.stored import stored_json
+from nasplug.contracts.architectures import as_architecture
 from nasplug.contracts.errors import NasplugError, unknown
 from nasplug.contracts.space import SearchSpace
 from nasplug.contracts.types import Measurement, Record
@@ -87,15 +89,21 @@ def load(path: str | Path, allow: Sequence[str] = ()) -> nn.Module:
     from safetensors import SafetensorError
     from safetensors.torch import load as parse
 
-    if not isinstance(path, str | os.PathLike):
-        raise NasplugError(f"path must be the folder of an exported network, but got {path!r}")
+    check_path("path", path)
     folder = Path(path)
     file = folder / DESCRIPTION
     _check_complete(folder)
     described = stored_json(file, {"space": dict, "architecture": list})
     with names_from(file, allow):
         space: SearchSpace = restore(described["space"], SearchSpace, f"space of {file}")
-    network = space.build(_architecture(described["architecture"], space, file))
+    arch = as_architecture(space, described["architecture"])
+    try:
+        network = space.build(arch)
+    except NasplugError:
+        raise
+    except Exception as error:  # whatever a space makes of a stranger's numbers
+        reason = " ".join(str(error).split())
+        raise NasplugError(f"the network of {file} cannot be built: {reason:.150}") from error
     try:
         content = (folder / WEIGHTS).read_bytes()
         expected = described.get("sha256", {}).get(WEIGHTS)
@@ -123,21 +131,6 @@ def _check_complete(folder: Path) -> None:
             "export the network again: python -m nasplug mode=export run=.. pick=.."
         )
     raise NasplugError(f"an exported network has a {DESCRIPTION}, but {folder} has none")
-
-
-def _architecture(genes: list[Any], space: SearchSpace, file: Path) -> tuple[int, ...]:
-    options = [len(variable.options) for variable in space.variables]
-    whole = all(isinstance(g, int) and not isinstance(g, bool) for g in genes)
-    if (
-        not whole
-        or len(genes) != len(options)
-        or not all(0 <= g < n for g, n in zip(genes, options, strict=True))
-    ):
-        raise NasplugError(
-            f"architecture of {file} must be {len(options)} option indices of its space, but got "
-            f"{genes!r:.80}"
-        )
-    return tuple(genes)
 
 
 def _onnx(network: nn.Module, inputs: Any, path: Path) -> None:

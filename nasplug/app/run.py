@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nasplug.app.arguments import as_pick, check_box, check_limits, check_path
 from nasplug.contracts.errors import NasplugError, unknown
 from nasplug.contracts.strategy import Problem
 from nasplug.contracts.types import Architecture, FloatArray, Measurement, Record
@@ -102,6 +103,7 @@ class Run:
     def hypervolume(self, reference: Mapping[str, float], ideal: Mapping[str, float]) -> float:
         """The share of the box between `ideal` and `reference` (metric name to value) that the
         measured front dominates."""
+        check_box(self, reference, ideal)
         signs = {o.name: o.sign for o in self.problem.objectives}
         low = np.array([ideal[name] * sign for name, sign in signs.items()], float)
         high = np.array([reference[name] * sign for name, sign in signs.items()], float)
@@ -111,16 +113,20 @@ class Run:
 
     def best(
         self,
-        pick: str | int = "knee",
+        pick: str | int | Architecture | Record = "knee",
         under: Mapping[str, Mapping[str, float]] | None = None,
     ) -> Record:
         """One measured architecture.
 
-        `pick` is "knee" (the front's best compromise), the name of an objective (its best), or a
-        number (of that row of results.csv). `under` limits the choice to rows that keep it:
-        `under={"macs": {"max": 3e6}}`.
+        `pick` is "knee" (the front's best compromise), the name of an objective (its best), a number
+        (of that row of results.csv), or the architecture itself. `under` limits the choice to rows
+        that keep it: `under={"macs": {"max": 3e6}}`.
         """
+        pick = as_pick(self, pick)
+        check_limits("under", under)
         records = self.records
+        if isinstance(pick, tuple):
+            return self._measured(pick)
         if isinstance(pick, int) or pick.isdigit():
             if int(pick) not in self._records:
                 raise NasplugError(
@@ -140,6 +146,14 @@ class Run:
             raise unknown("pick", pick, ["knee", "a row's number", *names])
         return records[rows[int(np.argmin(losses[:, names.index(pick)]))]]
 
+    def _measured(self, arch: Architecture) -> Record:
+        record = next((r for r in self.records if r.arch == arch), None)
+        if record is None:
+            raise NasplugError(
+                f"pick must be an architecture of this run, but {arch} was not measured"
+            )
+        return record
+
     def _keeps(self, record: Record, under: Mapping[str, Mapping[str, float]]) -> bool:
         assert isinstance(record.outcome, Measurement)
         for name, limits in under.items():
@@ -152,7 +166,7 @@ class Run:
 
     def export(
         self,
-        pick: str | int | Architecture = "knee",
+        pick: str | int | Architecture | Record = "knee",
         path: str | Path | None = None,
         format: str = "safetensors",
         under: Mapping[str, Mapping[str, float]] | None = None,
@@ -160,10 +174,9 @@ class Run:
         """Write a measured network, stand-alone with its weights; returns its folder. See `load`."""
         from nasplug.app.export import write
 
-        arch = pick if isinstance(pick, tuple) else self.best(pick, under).arch
-        record = next((r for r in self.records if r.arch == arch), None)
-        if record is None:
-            raise NasplugError(f"{arch} was not measured in this run")
+        record = self.best(pick, under)
+        if path is not None:
+            check_path("path", path)
         if path is None and self.folder is None:
             raise NasplugError("a run without a folder needs `path`, where the network goes")
         target = Path(path) if path else (self.folder or Path()) / "export" / str(record.number)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from nasplug.app.arguments import check_search
 from nasplug.app.run import Run
 from nasplug.app.terminal import announce
 from nasplug.contracts.errors import NasplugError, unknown
@@ -74,8 +75,7 @@ def search(
     >>> costs = nasplug.make("evaluator", "costs", space=space)
     >>> search(space, costs, nasplug.make("strategy", "random"), ["macs", "params"], 20).front()
     """
-    if not isinstance(budget, int) or isinstance(budget, bool) or budget < 1:
-        raise NasplugError(f"budget must be a whole number of at least 1, but got {budget!r}")
+    check_search(locals())
     chain = evaluator if isinstance(evaluator, EvaluatorChain) else _chain(evaluator)
     names = tuple(objectives or (next(iter(chain.metrics)), "macs"))
     goals = _objectives(names, chain)

@@ -6,10 +6,9 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from reprlib import repr as shortened
 from typing import Any
 
-from nasplug.contracts.errors import NasplugError
+from nasplug.contracts.errors import NasplugError, shortened
 from nasplug.engine.run_folder import CONFIG
 
 LARGEST = 64 * 2**20

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from reprlib import repr as shortened
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nasplug.contracts.errors import NasplugError
+from nasplug.contracts.errors import NasplugError, shortened
 from nasplug.contracts.types import IntArray
 
 if TYPE_CHECKING:
@@ -78,9 +77,9 @@ def _error(space: SearchSpace, got: Any) -> NasplugError:
     example = "space.arch({'NAME': VALUE, ..}) makes one of values"
     if isinstance(got, np.ndarray):
         got = got.tolist()
-    rows = got if isinstance(got, tuple | list) else [got]
+    rows = got if isinstance(got, tuple | list) else []
     one = not any(isinstance(row, tuple | list | np.ndarray) for row in rows)
-    for row in [rows] if one else rows:
+    for row in [rows] if rows and one else rows:
         if not isinstance(row, tuple | list | np.ndarray):
             break
         for variable, gene, count in zip(space.variables, row, counts, strict=False):

@@ -7,13 +7,13 @@ import math
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from functools import cache
-from reprlib import repr as shortened
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import typeguard
 
-from nasplug.contracts.errors import NasplugError, unknown
+from nasplug.contracts.errors import NasplugError, shortened, unknown
+from nasplug.plugins.choices import groups
 
 WORDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
 """The limits that a declaration may have, as `nasplug.Range` and annotated-types name them."""
@@ -28,7 +28,7 @@ def check_arguments(target: Any, keywords: Mapping[str, Any]) -> None:
             raise unknown(f"argument of {where}", name, parameters)
     hints = declared(target)
     for name, value in keywords.items():
-        check_value(f"{name} of {where}", value, hints.get(name, Any))
+        check_value(f"{name} of {where}", value, hints.get(name, Any), _how_to_make(name, value))
 
 
 def check_present(target: Any, keywords: Mapping[str, Any]) -> None:
@@ -38,8 +38,15 @@ def check_present(target: Any, keywords: Mapping[str, Any]) -> None:
             raise NasplugError(f"{target.__name__} needs {name!r}; give it, e.g. {name}=...")
 
 
-def check_value(what: str, value: Any, hint: Any) -> None:
-    """An error unless `value` is of the type `hint` and its numbers are in the declared ranges.
+def _how_to_make(name: str, value: Any) -> str:
+    if isinstance(value, str) and name in groups():
+        return f"; a name is made a part by nasplug.make({name!r}, {value!r})"
+    return ""
+
+
+def check_value(what: str, value: Any, hint: Any, advice: str = "") -> None:
+    """An error, which ends with `advice`, unless `value` is of the type `hint` and its numbers are in
+    the declared ranges.
 
     >>> check_value("threads of Costs", 0, nasplug.PositiveInt)
     nasplug.NasplugError: threads of Costs must be int, at least 1, but got 0
@@ -50,7 +57,9 @@ def check_value(what: str, value: Any, hint: Any) -> None:
             value, hint, collection_check_strategy=typeguard.CollectionCheckStrategy.ALL_ITEMS
         )
     except typeguard.TypeCheckError:
-        raise NasplugError(f"{what} must be {spelled(hint)}, but got {shortened(value)}") from None
+        raise NasplugError(
+            f"{what} must be {spelled(hint)}, but got {shortened(value)}{advice}"
+        ) from None
     finally:
         _OURS.reset(token)
     if not _says_infinite(hint) and not _is_finite(value):

@@ -9,7 +9,7 @@ from numbers import Integral, Real
 from os import PathLike, fspath
 from typing import Any
 
-from nasplug.contracts.errors import NasplugError
+from nasplug.contracts.errors import NasplugError, shortened
 from nasplug.plugins.checking import check_value, declared
 
 
@@ -23,6 +23,10 @@ def describe(part: Any) -> dict[str, Any]:
     >>> describe(ToySpace(layers=2))
     {'_target_': 'nasplug.testing.fakes.ToySpace', 'layers': 2, 'widths': [2, 4, 8], ..}
     """
+    if isinstance(part, type) or not _is_part(part):
+        raise NasplugError(
+            f"a part must be an object with a constructor, but got {shortened(part)}"
+        )
     check_kept(part)
     kind = type(part)
     return {
@@ -44,10 +48,14 @@ def check_kept(part: Any) -> None:
 def check_ranges(part: Any) -> None:
     """An error unless the numbers that `part` was given are in their declared ranges, and those of
     the parts that it is made of: for what was built without `make`."""
+    try:
+        hints = declared(type(part))
+    except NasplugError:  # of a class whose types only a type checker sees
+        hints = {}
     for name in _names(part):
         value = getattr(part, name, None)
         if isinstance(value, int | float):
-            check_value(f"{name} of {_name(part)}", value, declared(type(part)).get(name, Any))
+            check_value(f"{name} of {_name(part)}", value, hints.get(name, Any))
         elif not isinstance(value, type) and _is_part(value):
             check_ranges(value)
 

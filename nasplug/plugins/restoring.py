@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping
-from reprlib import repr as shortened
 from typing import Any, get_args
 
-from nasplug.contracts.errors import NasplugError
+from nasplug.contracts.errors import NasplugError, shortened
 from nasplug.plugins.checking import check_arguments, check_present, declared
 from nasplug.plugins.trust import check_allowed, import_allowed
 

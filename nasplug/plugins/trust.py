@@ -21,8 +21,9 @@ from nasplug.plugins.discovery import in_current_folder, packages
 
 ANYTHING = "*"
 """In `allow`: whatever the file names, as for a run that this very command has made."""
-OF_THE_CORE = ("nasplug.engine.executors", "nasplug.testing.fakes")
-"""Where nasplug itself has parts."""
+AT_HAND = ("nasplug.engine.executors", "nasplug.testing.fakes", "__main__")
+"""Where nasplug itself has parts, and the program that is running: a class that a script defines can
+be named by the files that it writes, and nothing is imported for it."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def import_allowed(name: str, known: Sequence[str] = ()) -> Any:
         ) from None
     if not isinstance(found, type):
         raise NasplugError(f"{source.file} must name classes, but {name} is none")
-    vouched = [module] if home is not None else [*source.allow, *OF_THE_CORE, *known]
+    vouched = [module] if home is not None else [*source.allow, *AT_HAND, *known]
     if not _within(f"{found.__module__}.{found.__qualname__}", vouched):
         raise NasplugError(f"{source.file} must name a class where it is defined, but got {name}")
     return found
@@ -91,7 +92,7 @@ def check_allowed(name: str, known: Sequence[str] = ()) -> None:
     words = name.split(".")
     if len(words) < 2 or not all(map(str.isidentifier, words)):
         raise NasplugError(f"{source.file} must name package.module.Class, but got {name!r}")
-    if _within(name, source.allow) or _package(name) is not None or _within(name, OF_THE_CORE):
+    if _within(name, source.allow) or _package(name) is not None or _within(name, AT_HAND):
         return
     if _within(name, known) and not in_current_folder(words[0]):
         return

@@ -19,6 +19,7 @@ from nasplug.plugins.restoring import restore
 from nasplug.plugins.trust import names_from
 from nasplug.testing import ToySpace
 
+ROOT = Path(__file__).parents[2]
 TOUCH = "touch PWNED"
 NNI = compose("+space=nni")["space"]["_target_"]
 SKLEARN = compose("+predictor=sklearn")["predictor"]["_target_"]
@@ -119,6 +120,17 @@ def folder(tmp_path, monkeypatch):
 
 def unharmed(folder):
     return not (folder / "PWNED").exists() and (folder / "KEPT").exists()
+
+
+def script(folder, arguments):
+    """What `python ARGUMENTS`, run in `folder`, prints."""
+    path = os.pathsep.join([str(ROOT), str(ROOT / "plugins")])
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=folder, text=True, capture_output=True, check=False,
+        env={**os.environ, "PYTHONPATH": path},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def export(folder, space, **more):
@@ -223,6 +235,25 @@ def test_a_regressor(folder, name):
     assert unharmed(folder)
 
 
+def test_what_the_running_program_defines(folder):
+    """A script opens what it wrote; what it merely imported is still refused."""
+    (folder / "other.py").write_text(
+        "from nasplug.testing import ToySpace\nclass Other(ToySpace): pass\n"
+    )
+    (folder / "script.py").write_text(
+        "import sys\nimport nasplug\nfrom nasplug import NasplugError\n"
+        "from nasplug.testing import ToySpace\nfrom subprocess import Popen\n"
+        "from other import Other\nclass Mine(ToySpace): pass\n"
+        "print(type(nasplug.load('mine')).__name__)\n"
+        "for other in ('popen', 'imported'):\n"
+        "    try: nasplug.load(other)\n    except NasplugError as error: print('refused')\n"
+    )
+    for name, target in (("mine", "Mine"), ("popen", "Popen"), ("imported", "Other")):
+        (folder / name).mkdir()
+        export(folder / name, {"_target_": f"__main__.{target}"})
+    assert script(folder, ["script.py"]) == "Sequential\nrefused\nrefused\n"
+
+
 def test_what_is_typed_stays_free(folder):
     with pytest.raises(NasplugError, match="must be a subclass of"):
         nasplug.make("space", "nni", model="evilmodule.MySpace")
@@ -244,17 +275,6 @@ def test_a_text_that_stands_for_more_than_memory_holds(folder):
 class TestCurrentFolder:
     """With `python -m nasplug`, the current folder is on the path."""
 
-    ROOT = Path(__file__).parents[2]
-
-    def listed(self, folder, script):
-        path = os.pathsep.join([str(self.ROOT), str(self.ROOT / "plugins")])
-        done = subprocess.run(
-            [sys.executable, *script], cwd=folder, text=True, capture_output=True, check=False,
-            env={**os.environ, "PYTHONPATH": path},
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
     @pytest.mark.parametrize("name", ["nasplug_ofa", "torch", "pluggy", "nasplug_evil"])
     def test_what_lies_there_does_not_pass_for_what_is_installed(self, tmp_path, name):
         (tmp_path / name).mkdir()
@@ -263,7 +283,7 @@ class TestCurrentFolder:
         registered.mkdir()
         (registered / "METADATA").write_text("Metadata-Version: 2.1\nName: evil\nVersion: 1.0\n")
         (registered / "entry_points.txt").write_text("[nasplug]\nevil = nasplug_evil\n")
-        assert "space: " in self.listed(tmp_path, ["-m", "nasplug", "mode=plugins"])
+        assert "space: " in script(tmp_path, ["-m", "nasplug", "mode=plugins"])
         assert not (tmp_path / "PWNED").exists()
 
     def test_interactively_too(self, tmp_path):
@@ -272,5 +292,5 @@ class TestCurrentFolder:
         (tmp_path / "nasplug_ofa" / "__init__.py").write_text("open('PWNED', 'w')\n")
         code = "import nasplug; nasplug.choices('space')\n"
         code += "from nasplug.plugins.discovery import broken; print(broken())"
-        assert "hides the installed one" in self.listed(tmp_path, ["-c", code])
+        assert "hides the installed one" in script(tmp_path, ["-c", code])
         assert not (tmp_path / "PWNED").exists()
