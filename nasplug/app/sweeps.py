@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import sys
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,20 @@ from typing import Any
 import numpy as np
 from hydra.experimental.callback import Callback
 
-MARK, SUMMARY = "run.txt", "summary.csv"
+MARK, FAILED, SUMMARY = "run.txt", "failed.txt", "summary.csv"
 
 
 def mark(job: Path, folder: Path) -> None:
     """Note in a job's folder where its run is."""
     job.mkdir(parents=True, exist_ok=True)
     (job / MARK).write_text(str(folder))
+
+
+def note_failure(hydra: Any, reason: str) -> None:
+    """Note in the folder of a job, whose Hydra configuration is given, why it failed; the others go on."""
+    job = Path(hydra.runtime.output_dir)
+    job.mkdir(parents=True, exist_ok=True)
+    (job / FAILED).write_text(f"{', '.join(hydra.overrides.task)}: {reason}", encoding="utf-8")
 
 
 class Summary(Callback):
@@ -52,3 +60,8 @@ class Summary(Callback):
                 csv.writer(file).writerows([header, *rows])
         if runs:
             print(sweep / SUMMARY)
+        failures = sorted(sweep.glob(f"*/{FAILED}"), key=lambda m: int(m.parent.name))
+        for failure in failures:
+            print(f"nasplug: job {failure.parent.name}, {failure.read_text()}", file=sys.stderr)
+        if failures:
+            raise SystemExit(1)
