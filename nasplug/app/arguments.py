@@ -23,6 +23,7 @@ VALUES = {
 }
 COMMANDS = ("--run", "--multirun", "--cfg", "--info", "--shell-completion")
 """Flags of which a command line may have one."""
+COMPLETION = re.compile("(install|uninstall|query)=")
 FLAGS = sorted({*VALUED.values(), *PLAIN.values(), "--quiet"})
 
 
@@ -73,6 +74,8 @@ def parse(words: Sequence[str]) -> Arguments:
     commands = [flag for flag in COMMANDS if flag in flags]
     if len(commands) > 1:
         raise NasplugError(f"only one of {', '.join(commands)} can be given at a time")
+    if "--shell-completion" in flags and not any(COMPLETION.match(word) for word in overrides):
+        raise NasplugError("--shell-completion is told for which shell: nasplug -sc install=bash")
     if "--resolve" in flags and "--cfg" not in flags:
         raise NasplugError("--resolve goes with --cfg: --cfg job --resolve")
     if "--package" in flags and "--cfg" not in flags:

@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import traceback
+from pathlib import Path
 from typing import Any
 
 import hydra
@@ -56,6 +57,8 @@ def _run(cfg: DictConfig) -> None:
         cfg[key] = cfg[key] if cfg[key] is None else str(cfg[key])
     plain: Any = OmegaConf.to_container(cfg, resolve=True)
     check_settings(plain)
+    for key in ("objectives", "also"):
+        cfg[key] = [cfg[key]] if isinstance(cfg[key], str) else cfg[key]
     start_logging(cfg.log)
     for part in cfg.mode.needs:
         if not isinstance(cfg.get(part), DictConfig):
@@ -80,8 +83,10 @@ def explain(error: BaseException) -> str:
         return f"{error.filename} must be there and usable, but: {error.strerror}"
     frame = traceback.extract_tb(error.__traceback__)[-1]
     text = " ".join(str(error).split())
+    if {"hydra", "omegaconf"} & set(Path(frame.filename).parts):
+        return f"the configuration cannot be composed: {text}"
     return (
-        f"unforeseen {type(error).__name__}: {text} ({os.path.basename(frame.filename)}:{frame.lineno}). "
+        f"unforeseen {type(error).__name__}: {text} ({Path(frame.filename).name}:{frame.lineno}). "
         f"This is a fault of nasplug or a plug-in; {FULL}=1 in the environment shows where"
     )
 

@@ -70,8 +70,6 @@ def assemble(cfg: Any) -> SearchComponents:
     strategy, executor = _strategy(plain, measuring), build(plain["executor"])
     metrics = measuring.evaluator.metrics
     objectives = plain["objectives"] or [next(iter(metrics)), "macs"]
-    if isinstance(objectives, str):
-        objectives = [objectives]
     _say_what_is_hidden(measuring, [*objectives, *plain["constraints"], *plain["also"]], plain)
     config = {
         "choices": plain["choices"],
@@ -183,8 +181,8 @@ def _evaluators(
     """Each of them, made; `rename` beside an evaluator's own settings renames its metrics."""
     made: dict[str, Evaluator] = {}
     for name, node in nodes.items():
-        renamed = isinstance(node, Mapping) and node.get("rename")
-        if isinstance(renamed, bool | None):
+        renamed = node.get("rename") if isinstance(node, Mapping) else None
+        if renamed is None:
             made[name] = make(node)
         else:
             own = {key: value for key, value in node.items() if key != "rename"}

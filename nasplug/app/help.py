@@ -56,18 +56,22 @@ def _choice(word: str) -> tuple[str, str, str] | None:
 def _groups() -> str:
     """Each group with its choices."""
     listed = [f"  {group}: {', '.join(choices(group))}" for group in groups()]
-    return "\n".join(["Choices (GROUP=NAME; +GROUP=NAME for space, strategy and experiment):", *listed])
+    return "\n".join(
+        ["Choices (GROUP=NAME; +GROUP=NAME for space, strategy and experiment):", *listed]
+    )
 
 
 def _settings() -> str:
     """config.yaml's own settings."""
-    base = [k for k in knobs(Path(config_dir()) / "config.yaml") if k.key.split(".")[0] not in FILLED]
-    return "\n".join(["Settings (KEY=VALUE), their defaults, and what they are:", *_lines(base, "")])
+    base = [
+        k for k in knobs(Path(config_dir()) / "config.yaml") if k.key.split(".")[0] not in FILLED
+    ]
+    return "\n".join(
+        ["Settings (KEY=VALUE), their defaults, and what they are:", *_lines(base, "")]
+    )
 
 
-def _of_choice(
-    group: str, key: str, choice: str, given: Mapping[str, Any] | None = None
-) -> str:
+def _of_choice(group: str, key: str, choice: str, given: Mapping[str, Any] | None = None) -> str:
     """A choice's summary and settings, as they are typed, and those of the choices inside it;
     `given` are defaults that the choice around it changes."""
     path = _file(group, choice)

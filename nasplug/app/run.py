@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nasplug.app.limits import check_limits
 from nasplug.contracts.errors import NasplugError, unknown
 from nasplug.contracts.strategy import Problem
 from nasplug.contracts.types import Architecture, FloatArray, Measurement, Record
@@ -120,6 +121,7 @@ class Run:
         number (of that row of results.csv). `under` limits the choice to rows that keep it:
         `under={"macs": {"max": 3e6}}`.
         """
+        check_limits("under", under or {})
         records = self.records
         if isinstance(pick, int) or pick.isdigit():
             if int(pick) not in self._records:

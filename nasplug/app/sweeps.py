@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import sys
 from collections import defaultdict
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 from hydra.experimental.callback import Callback
 
-MARK, FAILED, SUMMARY = "run.txt", "failed.txt", "summary.csv"
+MARK, FAILED, SUMMARY = "run.txt", "failed.json", "summary.csv"
 
 
 def mark(job: Path, folder: Path) -> None:
@@ -24,7 +25,7 @@ def note_failure(hydra: Any, reason: str) -> None:
     """Note in the folder of a job, whose Hydra configuration is given, why it failed; the others go on."""
     job = Path(hydra.runtime.output_dir)
     job.mkdir(parents=True, exist_ok=True)
-    (job / FAILED).write_text(f"{', '.join(hydra.overrides.task)}: {reason}", encoding="utf-8")
+    (job / FAILED).write_text(json.dumps([list(hydra.overrides.task), reason]), encoding="utf-8")
 
 
 class Summary(Callback):
@@ -60,8 +61,18 @@ class Summary(Callback):
                 csv.writer(file).writerows([header, *rows])
         if runs:
             print(sweep / SUMMARY)
-        failures = sorted(sweep.glob(f"*/{FAILED}"), key=lambda m: int(m.parent.name))
-        for failure in failures:
-            print(f"nasplug: job {failure.parent.name}, {failure.read_text()}", file=sys.stderr)
-        if failures:
-            raise SystemExit(1)
+        _report_failures(sweep)
+
+
+def _report_failures(sweep: Path) -> None:
+    """One line for each reason why jobs failed, and exit status 1 if one did."""
+    reasons = defaultdict(list)
+    for note in sorted(sweep.glob(f"*/{FAILED}"), key=lambda n: int(n.parent.name)):
+        words, reason = json.loads(note.read_text(encoding="utf-8"))
+        reasons[reason].append((note.parent.name, " ".join(words)))
+    for reason, jobs in reasons.items():
+        numbers = ", ".join(number for number, _ in jobs)
+        what = f"job {numbers} ({jobs[0][1]})" if len(jobs) == 1 else f"jobs {numbers}"
+        print(f"nasplug: {what} failed: {reason}", file=sys.stderr)
+    if reasons:
+        raise SystemExit(1)

@@ -120,6 +120,8 @@ class _Checker:
                 f"the other; one value with a comma in it is quoted, \"{place}='a,b'\""
             )
         if top == "hydra":
+            if place == "hydra.searchpath":
+                raise NasplugError("a folder of one's own choices is named by --config-dir FOLDER")
             if override.is_delete():
                 raise NasplugError(f"{place} cannot be left out")
         elif top not in self.keys:
@@ -135,15 +137,18 @@ class _Checker:
             if top in self.settings or place in PARTS or place == "evaluators":
                 raise NasplugError(f"{place} cannot be left out; give it a value, {place}=VALUE")
         else:
-            if place in ("mode", "evaluators") or top == "mode":
+            if top == "mode":
                 raise NasplugError(
-                    f"{top} has no settings of its own, but got {override.input_line!r}; choose: "
-                    f"{'mode=NAME' if top == 'mode' else 'evaluators.NAME=CHOICE'}"
+                    f"a mode has no settings, but got {override.input_line!r}; choose one: mode=NAME"
+                )
+            if place in self.packages or place == "evaluators":
+                raise NasplugError(
+                    f"{place} must be set one by one, {place}.KEY=VALUE, but got {override.input_line!r}"
                 )
             for value in _values(override):
                 if not (isinstance(value, str) and "${" in value):
                     check_setting(place, value)
-            if not (override.is_add() or override.is_force_add()):
+            if not (override.is_add() or override.is_force_add() or place in self.settings):
                 self.knobs.append(place)
 
     def _check_choice(self, group: str, override: Override) -> None:
@@ -183,7 +188,7 @@ class _Checker:
 
     def check_knobs(self) -> None:
         """Every setting `part.knob` is one that the chosen parts have."""
-        if not self.knobs and not self.chosen:
+        if not self.knobs:
             return
         own = self.arguments.config_dir
         more = [f"hydra.searchpath=[file://{own.absolute()}]"] if own else []

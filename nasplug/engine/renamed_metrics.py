@@ -26,6 +26,8 @@ class RenamedMetrics(Evaluator):
 
     def __init__(self, evaluator: Evaluator, names: Mapping[str, str]) -> None:
         known = evaluator.metrics
+        if not isinstance(names, Mapping) or not all(isinstance(n, str) for n in names.values()):
+            raise NasplugError(f"rename must map metrics to new names, but got {names!r}")
         for name in names:
             if name not in known:
                 raise unknown("metric to rename", name, known)

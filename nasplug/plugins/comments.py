@@ -100,7 +100,9 @@ def _above(line: int, lines: list[str]) -> str:
 def _default(value: Any, lines: list[str]) -> str:
     start, end = value.start_mark, value.end_mark
     if start.line == end.line:
-        return lines[start.line][start.column : end.column].strip() if start.line < len(lines) else ""
+        return (
+            lines[start.line][start.column : end.column].strip() if start.line < len(lines) else ""
+        )
     inner = [lines[start.line][start.column :], *lines[start.line + 1 : end.line + 1]]
     inner[-1] = inner[-1][: end.column]
     return " ".join(re.sub(r"\s#.*", "", line).strip() for line in inner).strip()

@@ -10,6 +10,7 @@ from pathlib import Path
 OPEN = re.compile(r"(constraints|under|evaluator\.rename|evaluators\.\w+\.rename)\.")
 """Mappings that the user fills: Hydra would have a + before each of their keys."""
 EVALUATOR = re.compile(r"(?P<sign>\+{0,2}|~)evaluators\.(?P<name>\w+)(?P<value>=.*|$)", re.DOTALL)
+LEFT_OUT = re.compile(r"(evaluator|task|space|strategy)=null")
 RENAME = re.compile(r"evaluators?(\.\w+)?\.rename=")
 
 
@@ -38,6 +39,8 @@ def to_hydra(overrides: Iterable[str], config: Path) -> list[str]:
 def _translate(override: str, present: dict[str, str]) -> str:
     if OPEN.match(override) or RENAME.match(override):
         return f"++{override}"
+    if LEFT_OUT.fullmatch(override):
+        return f"~{override.removesuffix('=null')}"
     found = EVALUATOR.fullmatch(override)
     if not found:
         return override

@@ -40,8 +40,8 @@ budget=${nope} budget=${seed} seed=${oc.env:NASPLUG_NOPE} objectives=${budget} r
 nope=1 +nope=1 ++nope.x=1 ~nope budgets=5 Budget=5 .budget=5 budget.=5 budget..x=5 =5 budget budget= budget=5=6
 ~budget ~objectives ~constraints ~log ~mode ~executor ~hydra ~hydra.run ~choices ~evaluators ~seed ~correlate.n ~run
 ~also ~measure_last ~space.nope ~evaluators.nope ~~evaluator
-space=5 space=[a] space={a:1} space=null +space=ofa_mbv3 space.nope=1 space.width_mult=wide space.width_mult=null
-space.width_mult=1e6 space.width_mult=-1 space.width_mult=nan space.width_mult=[1] space.width_mult.x=1
+space=5 space=[a] space={a:1} space=null +space=ofa_resnet50 space.nope=1 space.width_mult=wide space.width_mult=null
+space.width_mult=-1 space.width_mult=nan space.width_mult=[1] space.width_mult.x=1
 space.num_classes=0 space.num_classes=-5 space.image_size=0 space.image_size=-1 space.image_size=1e9 space.in_channels=0
 space=ofa_mbv4 space=ofa_mbv3,ofa_resnet50 +space.nope=1 ++space.nope=1 space/x=y space@x=ofa_mbv3
 strategy=nope strategy=null strategy={} strategy.nope=1 strategy/predictor=nope +strategy.nope=1 strategy._target_=nope
@@ -53,15 +53,15 @@ evaluators.costs=nope evaluators.costs.threads=two evaluators.costs.rename=5 eva
 evaluators.costs.rename={latency:5} costs.threads=2 proxies.cache=x evaluator@costs=costs +evaluator@phone=costs ~costs
 executor=nope executor=5 executor=null executor.workers=2 executor=processes,serial mode=nope mode=5 mode=null mode.x=1
 mode._target_=os.getcwd mode.needs=[] training=sandwich +predictor=gp +proxy=synflow wrapper=move
-training@evaluator.training=nope warmup.proxy=nope warmup.pool=0 warmup.nope=1 move.candidates=many move.proxy=5 warmup=5
+training@evaluator.training=nope warmup.proxy=nope warmup.nope=1 move.proxy=5 warmup=5
 experiment=ofa_linas +experiment=nope +experiment=5
 hydra.run.dir=/proc/nope hydra.nope=1 hydra/launcher=nope hydra/nope=x hydra=5 hydra.run=5 hydra.mode=nope
 hydra.job.chdir=maybe hydra.searchpath=[file:///nonexistent] hydra.callbacks.x={_target_:nope.Nope} hydra/job_logging=nope
-hydra.output_subdir=/proc/nope hydra.sweep.dir=5x,
+hydra.output_subdir=/proc/nope hydra.run=[5]
 budget=1,2 seed=range(3) seed=choice(0,1) objectives=[macs],[params] run=a,b seed=interval(0,1) seed=glob(*)
 constraints.params<=5e6 constraints.params>=5e6 constraints.params<5 budget==5 budget>5
 objectives=[top1 macs] objectives=[macs objectives=macs] objectives=(macs) objectives={macs budget=10) seed=\\
-run=a;b=c späße=1 budget=zwölf ±=5 space=ofä
+späße=1 budget=zwölf ±=5 space=ofä
 """
 """Each after FAST."""
 
@@ -155,6 +155,8 @@ _ALONE = {
     "correlate predicted": ["mode=correlate", "+space=ofa_mbv3", "correlate.predictors=[nope]"],
     "train nothing": ["mode=train"],
     "train without": ["mode=train", "~evaluator", "+space=ofa_mbv3"],
+    "no pool": [*FAST, "warmup.proxy=synflow", "warmup.pool=0"],
+    "no candidates": [*FAST, "move.proxy=synflow", "move.candidates=many"],
     "a name too long": [*FAST, f"run={'x' * 300}"],
 }  # fmt: skip
 
@@ -178,8 +180,11 @@ WORKS = {
     "quoted twice": [*FAST, "run='runs/a,b'"],
     "a number for a name": [*FAST, "run=5"],
     "quoted list": [*FAST, "also=[size, macs]", "also=[params, macs]"],
-    "settings of a part before it": ["strategy.predictor.rows=9", *FAST, "+strategy=linas", "budget=4"][1:2]
-    + ["+space=ofa_mbv3", "objectives=[params,macs]", "budget=4"],
+    "settings before their part": [
+        "strategy.predictor.rows=9", *NO_STRATEGY, "+strategy=linas", "budget=4",
+    ],
+    "huge": [*FAST, "space.width_mult=1e6", "budget=2"],
+    "signs": [*FAST, "run=runs/a;b=c"],
     "no main evaluator": ["~evaluator", *FAST],
     "null evaluator": ["evaluator=null", *FAST],
     "no proxies": ["evaluators.proxies=null", *FAST],
@@ -229,6 +234,7 @@ def fault(status: int, out: str, err: str) -> str | None:
     if status == 0:
         return "taken for right"
     lines = [line for line in err.splitlines() if line.startswith("nasplug: ")]
+    lines = lines or err.splitlines()  # of Hydra's --cfg
     if len(lines) != 1:
         return f"{len(lines)} lines of answer"
     if len(lines[0]) < 25 or len(lines[0].split()) < 5:

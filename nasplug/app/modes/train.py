@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nasplug.app.components import MAIN, measuring
+from nasplug.app.fit import check_fit
 from nasplug.contracts.errors import NasplugError, Stopped
 
 
@@ -12,7 +13,11 @@ def main(cfg: Any) -> None:
     """Prepare the main evaluator of `cfg`, such as training its super-network; nothing is searched."""
     parts = measuring(cfg)
     if MAIN not in parts.evaluators:
-        raise NasplugError("mode=train prepares the main evaluator, but there is none: evaluator=NAME")
+        raise NasplugError(
+            "mode=train prepares the main evaluator, but there is none: evaluator=NAME"
+        )
+    if parts.task is not None:
+        check_fit(parts.space, parts.task)
     try:
         parts.evaluators[MAIN].prepare()
     except KeyboardInterrupt:
