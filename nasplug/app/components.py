@@ -151,8 +151,8 @@ def evaluator_nodes(plain: Mapping[str, Any]) -> dict[str, Any]:
     for name, node in others.items():
         if name == MAIN or not isinstance(node, Mapping) or "_target_" not in node:
             word = "evaluator=NAME" if name == MAIN else f"evaluators.{name}=NAME"
-            names = ", ".join(choices("evaluator"))
-            raise NasplugError(f"evaluators.{name} must be chosen: {word}, one of {names}")
+            known = ", ".join(choices("evaluator"))
+            raise NasplugError(f"evaluators.{name} must be chosen: {word}, one of {known}")
     names = [n for n in others if n not in last] + [n for n in last if n in others]
     main = {MAIN: plain["evaluator"]} if plain.get("evaluator") else {}
     return main | {name: others[name] for name in names}

@@ -19,48 +19,76 @@ UNFORESEEN = "unforeseen"
 """What the last net says of an error that nobody thought of: no answer to a user's mistake."""
 
 _SETTINGS = """
-seed=-1 seed=1.5 seed=abc seed=null seed=true seed=[1] seed={a:1} seed=99999999999999999999999 seed=inf
-budget=0 budget=-3 budget=1.5 budget=1e3 budget=ten budget=null budget=true budget=[1] budget={a:1} budget=nan
-objectives=[] objectives={q:1} objectives=[[macs]] objectives=5 objectives=[5] objectives=[macs,macs] objectives=true
+seed=-1 seed=1.5 seed=abc seed=null seed=true seed=[1] seed={a:1} seed=99999999999999999999999
+seed=inf
+budget=0 budget=-3 budget=1.5 budget=1e3 budget=ten budget=null budget=true budget=[1]
+budget={a:1} budget=nan
+objectives=[] objectives={q:1} objectives=[[macs]] objectives=5 objectives=[5]
+objectives=[macs,macs] objectives=true
 objectives=[null] objectives=nope objectives=[macs,nope] objectives=''
-constraints=5 constraints=null constraints=[macs] constraints=macs constraints={macs:5} constraints.macs=5
-constraints.macs.max=abc constraints.macs.max=null constraints.macs.max=nan constraints.macs.max=inf
+constraints=5 constraints=null constraints=[macs] constraints=macs constraints={macs:5}
+constraints.macs=5
+constraints.macs.max=abc constraints.macs.max=null constraints.macs.max=nan
+constraints.macs.max=inf
 constraints.macs.maximum=5 constraints.nope.max=5 constraints.macs={} constraints.macs.max=true
-constraints.macs=null constraints.macs.max.more=5 constraints={macs:{min:5,max:3}} constraints.params.max=1
+constraints.macs=null constraints.macs.max.more=5 constraints={macs:{min:5,max:3}}
+constraints.params.max=1
 also=null also=5 also=[5] also={a:1} also=[nope] also=[[macs]]
 run=[a] run={a:b} run=true run='' run=1.5 run=/proc/nope run=/dev/null run=/dev/null/x
-to=[a] storage=5 storage=nope storage=sqlite:////proc/nope.db storage=[] device=5 device=null device=[cpu]
-weights=5 weights=[a] log=5 log=loud log=null log=[info] pick=[1] pick=1.5 pick=null format=zip format=null
-under=5 under=null under.latency=10 under.macs=null under={macs:{maximum:5}} under.macs.max=nan under={q:{min:2,max:1}}
+to=[a] storage=5 storage=nope storage=sqlite:////proc/nope.db storage=[] device=5 device=null
+device=[cpu]
+weights=5 weights=[a] log=5 log=loud log=null log=[info] pick=[1] pick=1.5 pick=null format=zip
+format=null
+under=5 under=null under.latency=10 under.macs=null under={macs:{maximum:5}} under.macs.max=nan
+under={q:{min:2,max:1}}
 measure_last=5 measure_last=null measure_last={a:b}
-correlate=5 correlate=null correlate.n=2 correlate.n=abc correlate.scores=5 correlate.scores={a:b} correlate.predictors=5
+correlate=5 correlate=null correlate.n=2 correlate.n=abc correlate.scores=5 correlate.scores={a:b}
+correlate.predictors=5
 correlate.predictors=[[gp]] correlate.target=5 correlate.nope=5 correlate.n.more=5
-choices=5 named=[a] job=x defaults=[] choices.space=x evaluators=5 evaluators=[costs] evaluators={a:{b:1}} evaluators=null
-budget=${nope} budget=${seed} seed=${oc.env:NASPLUG_NOPE} objectives=${budget} run=${ device=${device} budget=${budget}
-nope=1 +nope=1 ++nope.x=1 ~nope budgets=5 Budget=5 .budget=5 budget.=5 budget..x=5 =5 budget budget= budget=5=6
-~budget ~objectives ~constraints ~log ~mode ~executor ~hydra ~hydra.run ~choices ~evaluators ~seed ~correlate.n ~run
+choices=5 named=[a] job=x defaults=[] choices.space=x evaluators=5 evaluators=[costs]
+evaluators={a:{b:1}} evaluators=null
+budget=${nope} budget=${seed} seed=${oc.env:NASPLUG_NOPE} objectives=${budget} run=${
+device=${device} budget=${budget}
+nope=1 +nope=1 ++nope.x=1 ~nope budgets=5 Budget=5 .budget=5 budget.=5 budget..x=5 =5 budget
+budget= budget=5=6
+~budget ~objectives ~constraints ~log ~mode ~executor ~hydra ~hydra.run ~choices ~evaluators ~seed
+~correlate.n ~run
 ~also ~measure_last ~space.nope ~evaluators.nope ~~evaluator
-space=5 space=[a] space={a:1} space=null +space=ofa_resnet50 space.nope=1 space.width_mult=wide space.width_mult=null
+space=5 space=[a] space={a:1} space=null +space=ofa_resnet50 space.nope=1 space.width_mult=wide
+space.width_mult=null
 space.width_mult=-1 space.width_mult=nan space.width_mult=[1] space.width_mult.x=1
-space.num_classes=0 space.num_classes=-5 space.image_size=0 space.image_size=-1 space.image_size=1e9 space.in_channels=0
+space.num_classes=0 space.num_classes=-5 space.image_size=0 space.image_size=-1
+space.image_size=1e9 space.in_channels=0
 space=ofa_mbv4 space=ofa_mbv3,ofa_resnet50 +space.nope=1 ++space.nope=1 space/x=y space@x=ofa_mbv3
-strategy=nope strategy=null strategy={} strategy.nope=1 strategy/predictor=nope +strategy.nope=1 strategy._target_=nope
-strategy._target_=nope.nope.Nope strategy._target_=os.getcwd space._target_=5 space._target_=null space._target_=os.system
-task=nope task=5 task.nope=1 task.image_size=0 task.image_size=-1 task.rotation=wide task=image_folder
-evaluator=nope evaluator=5 evaluator.nope=1 evaluator.training.epochs=2.5 evaluator.training=5 evaluator.training.lr.x=1
-evaluator.threads=two evaluators.phone=nope evaluators.phone=5 evaluators.phone.threads=2 evaluators.main=costs
-evaluators.costs=nope evaluators.costs.threads=two evaluators.costs.rename=5 evaluators.costs.rename.nope=x
-evaluators.costs.rename={latency:5} costs.threads=2 proxies.cache=x evaluator@costs=costs +evaluator@phone=costs ~costs
-executor=nope executor=5 executor=null executor.workers=2 executor=processes,serial mode=nope mode=5 mode=null mode.x=1
+strategy=nope strategy=null strategy={} strategy.nope=1 strategy/predictor=nope +strategy.nope=1
+strategy._target_=nope
+strategy._target_=nope.nope.Nope strategy._target_=os.getcwd space._target_=5 space._target_=null
+space._target_=os.system
+task=nope task=5 task.nope=1 task.image_size=0 task.image_size=-1 task.rotation=wide
+task=image_folder
+evaluator=nope evaluator=5 evaluator.nope=1 evaluator.training.epochs=2.5 evaluator.training=5
+evaluator.training.lr.x=1
+evaluator.threads=two evaluators.phone=nope evaluators.phone=5 evaluators.phone.threads=2
+evaluators.main=costs
+evaluators.costs=nope evaluators.costs.threads=two evaluators.costs.rename=5
+evaluators.costs.rename.nope=x
+evaluators.costs.rename={latency:5} costs.threads=2 proxies.cache=x evaluator@costs=costs
++evaluator@phone=costs ~costs
+executor=nope executor=5 executor=null executor.workers=2 executor=processes,serial mode=nope
+mode=5 mode=null mode.x=1
 mode._target_=os.getcwd mode.needs=[] training=sandwich +predictor=gp +proxy=synflow wrapper=move
 training@evaluator.training=nope warmup.proxy=nope warmup.nope=1 move.proxy=5 warmup=5
 experiment=ofa_linas +experiment=nope +experiment=5
-hydra.run.dir=/proc/nope hydra.nope=1 hydra/launcher=nope hydra/nope=x hydra=5 hydra.run=5 hydra.mode=nope
-hydra.job.chdir=maybe hydra.searchpath=[file:///nonexistent] hydra.callbacks.x={_target_:nope.Nope} hydra/job_logging=nope
+hydra.run.dir=/proc/nope hydra.nope=1 hydra/launcher=nope hydra/nope=x hydra=5 hydra.run=5
+hydra.mode=nope
+hydra.job.chdir=maybe hydra.searchpath=[file:///nonexistent]
+hydra.callbacks.x={_target_:nope.Nope} hydra/job_logging=nope
 hydra.output_subdir=/proc/nope hydra.run=[5]
-budget=1,2 seed=range(3) seed=choice(0,1) objectives=[macs],[params] run=a,b seed=interval(0,1) seed=glob(*)
+budget=1,2 seed=range(3) seed=choice(0,1) objectives=[macs],[params] run=a,b seed=interval(0,1)
+seed=glob(*)
 constraints.params<=5e6 constraints.params>=5e6 constraints.params<5 budget==5 budget>5
-objectives=[top1 macs] objectives=[macs objectives=macs] objectives=(macs) objectives={macs budget=10) seed=\\
+objectives=[top1 macs] objectives=[macs objectives=macs] objectives=(macs) objectives={macs
+budget=10) seed=\\
 späße=1 budget=zwölf ±=5 space=ofä
 """
 """Each after FAST."""
