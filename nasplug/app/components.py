@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import inspect
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -109,8 +110,18 @@ def _strategy(plain: dict[str, Any], measuring: EvaluationComponents) -> Strateg
     strategy: Strategy = build(plain["strategy"])
     for key in _wrappers(plain):
         given = accepts(plain[key], **measuring.evaluators)
+        for name in _needed(plain[key]) - {"strategy", *given}:
+            raise NasplugError(f"{key} needs the evaluator {name}; add it: evaluators.{name}=NAME")
         strategy = build(plain[key], **{**given, "strategy": strategy})
     return strategy
+
+
+def _needed(node: Mapping[str, Any]) -> set[str]:
+    """The arguments without a default that the part of a node is not given by it."""
+    from hydra.utils import get_object
+
+    parameters = inspect.signature(get_object(node["_target_"])).parameters.values()
+    return {p.name for p in parameters if p.default is p.empty and p.name not in node}
 
 
 def measuring(cfg: Any) -> EvaluationComponents:

@@ -20,6 +20,7 @@ python -m nasplug --multirun +space=.. +strategy=linas,nsga2,random seed=0,1
 python -m nasplug +space=.. +strategy=.. warmup.proxy=synflow move.proxy=synflow      zero-cost
 python -m nasplug mode=export run=runs/NAME pick=knee     the network, with its weights
 python -m nasplug mode=plugins                            what is installed
+python -m nasplug mode=cache                              what is kept: weights, proxy scores
 python -m nasplug +strategy=linas --help                  the settings of a choice"""
 FLAGS = """\
 Flags:

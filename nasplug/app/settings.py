@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from nasplug.app.export import FORMATS
@@ -40,6 +41,10 @@ def _path(value: Any) -> bool:
     return value is None or _text(value) or _whole(value, 0)
 
 
+def _days(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < inf
+
+
 def _optional(holds: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return lambda value: value is None or holds(value)
 
@@ -50,6 +55,9 @@ RULES = {
         _optional(lambda v: _names(v) and len(v) > 0),
     ),
     "also": Rule("metric names, e.g. also=[params]", _names),
+    "allow": Rule("names of packages, e.g. allow=[my_package]", _names),
+    "clear": Rule("all, a kind or a name, e.g. clear=supernets", _path),
+    "older": Rule("a number of days of at least 0", _days),
     "measure_last": Rule("names of evaluators, e.g. measure_last=[costs]", _names),
     "budget": Rule("a whole number of at least 1", lambda v: _whole(v, 1)),
     "seed": Rule(

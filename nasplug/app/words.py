@@ -72,8 +72,8 @@ def _no_setting(word: str) -> NasplugError:
                 f"settings are typed KEY=VALUE, but got {word!r}; did you mean {sign}{group}={word}?"
             )
     return NasplugError(
-        f"settings are typed KEY=VALUE, but got {word!r}, where EQUAL (=) is missing; a value with a "
-        "space in it is quoted: 'objectives=[top1, macs]'"
+        f"settings are typed KEY=VALUE, but got {word!r}; a value with a space in it is quoted"
+        ": 'objectives=[top1, macs]'"
     )
 
 

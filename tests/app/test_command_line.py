@@ -95,7 +95,7 @@ MISTAKES = {
     "export of nothing": (["mode=export"], "run=runs/NAME"),
     "export of no run": (["mode=export", "run=nowhere"], "must be the folder of a run"),
     "log level": ([*SEARCH, "log=loud"], "unknown log level 'loud'"),
-    "grammar": ([*SEARCH, "foo"], "missing EQUAL"),
+    "grammar": ([*SEARCH, "foo"], "typed KEY=VALUE, but got 'foo'"),
 }
 
 

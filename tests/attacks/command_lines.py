@@ -41,7 +41,7 @@ weights=5 weights=[a] log=5 log=loud log=null log=[info] pick=[1] pick=1.5 pick=
 format=null
 under=5 under=null under.latency=10 under.macs=null under={macs:{maximum:5}} under.macs.max=nan
 under={q:{min:2,max:1}}
-measure_last=5 measure_last=null measure_last={a:b}
+allow=5 allow=null older=-1 older=nan older=soon clear=[a] measure_last=5 measure_last=null measure_last={a:b}
 correlate=5 correlate=null correlate.n=2 correlate.n=abc correlate.scores=5 correlate.scores={a:b}
 correlate.predictors=5
 correlate.predictors=[[gp]] correlate.target=5 correlate.nope=5 correlate.n.more=5
