@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nasplug.app.limits import check_limits
 from nasplug.contracts.architectures import as_architecture
 from nasplug.contracts.errors import NasplugError, shortened, unknown
 from nasplug.contracts.evaluator import Evaluator
@@ -95,33 +96,6 @@ def check_path(what: str, value: Any) -> None:
     """A path, as text or a `pathlib.Path`."""
     if not isinstance(value, str | PathLike) or not str(value) or "\0" in str(value):
         raise NasplugError(f'{what} must be a path, e.g. "runs/mine", but got {shortened(value)}')
-
-
-def check_limits(what: str, value: Any) -> None:
-    """Limits of metrics, such as {"macs": {"max": 3e6}}; finite, and none above the other."""
-    if value is None:
-        return
-    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
-        raise NasplugError(
-            f'{what} must map metrics to limits, e.g. {what}={{"macs": {{"max": 3e6}}}}, but got '
-            f"{shortened(value)}"
-        )
-    for name, limit in value.items():
-        if not isinstance(limit, Mapping) or not limit or not {"min", "max"} >= set(limit):
-            raise NasplugError(
-                f"{what} of {name} must be {what}.{name}.max=NUMBER or .min=NUMBER, in Python "
-                f'{{"{name}": {{"max": NUMBER}}}}, but got {shortened(limit)}'
-            )
-        for key, number in limit.items():
-            if not _is_number(number):
-                raise NasplugError(
-                    f"{what} must be finite: {what}.{name}.{key}=NUMBER, but got {shortened(number)}"
-                )
-        if limit.get("min", -math.inf) > limit.get("max", math.inf):
-            raise NasplugError(
-                f"{what}.{name}.min must be at most {what}.{name}.max, but got min={limit['min']} "
-                f"and max={limit['max']}"
-            )
 
 
 def _is_number(value: Any) -> bool:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nasplug.app.arguments import as_pick, check_box, check_limits, check_path
+from nasplug.app.arguments import as_pick, check_box, check_path
+from nasplug.app.limits import check_limits
 from nasplug.contracts.errors import NasplugError, unknown
 from nasplug.contracts.strategy import Problem
 from nasplug.contracts.types import Architecture, FloatArray, Measurement, Record

@@ -6,13 +6,14 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from numbers import Number
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nasplug.app.arguments import check_search
+from nasplug.app.fit import check_fit
+from nasplug.app.limits import Feasibility, check_reachable
 from nasplug.app.run import Run
 from nasplug.app.terminal import announce
 from nasplug.contracts.errors import NasplugError, unknown
@@ -85,6 +86,7 @@ def search(
     folder = Path(run) if run is not None else None
     planned = first_budget(folder, budget)
     problem = Problem(space, goals, limits, task, seed, chain.computed, budget=planned)
+    check_reachable(problem, chain.metrics)
     strategy.setup(problem)
     config = {**(config or _describe(locals())), FIRST_BUDGET: planned}
 
@@ -100,16 +102,20 @@ def search(
         stack.callback(_write, result)
         if len(ledger):
             log.info("%d architectures are already in %s", len(ledger), folder)
+        feasibility = Feasibility(problem, ledger.records())
         if len(ledger) < budget:
+            if task is not None:
+                check_fit(space, task)
             chain.prepare()
         bar = stack.enter_context(progress("searching", budget))
-        watcher = _Watcher(result, bar)
+        watcher = _Watcher(result, bar, feasibility)
         bar.advance(min(len(ledger), budget), **watcher.state())
         try:
             loop(
                 strategy, problem, ledger, SafeEvaluation(chain, columns), workers, budget, watcher
             )
             result.plot_front()
+            feasibility.conclude()
         except OSError as error:
             raise NasplugError(
                 f"{folder} must be writable, but: {error.strerror or error}. What was measured before "
@@ -144,17 +150,13 @@ def _objectives(names: Sequence[str], chain: EvaluatorChain) -> tuple[Objective,
 def _constraints(
     limits: Mapping[str, Mapping[str, float]], chain: EvaluatorChain
 ) -> tuple[Constraint, ...]:
-    found = []
-    for name, limit in limits.items():
+    for name in limits:
         if name not in chain.metrics:
             raise unknown("constraint", name, chain.metrics)
-        numbers = isinstance(limit, Mapping) and all(isinstance(v, Number) for v in limit.values())
-        if not numbers or not limit or not {"min", "max"} >= set(limit):
-            raise NasplugError(
-                f"a constraint must be constraints.{name}.max=NUMBER or .min=NUMBER, got {limit!r}"
-            )
-        found.append(Constraint(name, **{k: float(v) for k, v in limit.items()}))
-    return tuple(found)
+    return tuple(
+        Constraint(name, **{side: float(value) for side, value in limit.items()})
+        for name, limit in limits.items()
+    )
 
 
 def _describe(arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -175,12 +177,13 @@ def _describe(arguments: Mapping[str, Any]) -> dict[str, Any]:
 class _Watcher:
     """Hears of each measurement: keeps the files fresh, the line live, and the plug-ins informed."""
 
-    def __init__(self, run: Run, bar: Bar) -> None:
-        self.run, self.bar = run, bar
+    def __init__(self, run: Run, bar: Bar, feasibility: Feasibility) -> None:
+        self.run, self.bar, self.feasibility = run, bar, feasibility
         self.shown, self.written = 0.0, time.monotonic()
 
     def __call__(self, record: Record) -> None:
         self.run.add(record)
+        self.feasibility(record)
         plugins().hook.nasplug_measured(run=self.run, record=record)
         now = time.monotonic()
         self.bar.advance(1, **(self.state() if now - self.shown > REFRESH else {}))

@@ -30,7 +30,7 @@ def stored_config(folder: Path) -> dict[str, Any]:
     kinds: dict[str, type | tuple[type, ...]] = {
         "space": dict,
         "task": (dict, type(None)),
-        "evaluators": list,
+        "evaluators": (dict, list),
         "objectives": list,
         "constraints": dict,
         "also": list,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import json
+import sys
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -10,13 +12,20 @@ from typing import Any
 import numpy as np
 from hydra.experimental.callback import Callback
 
-MARK, SUMMARY = "run.txt", "summary.csv"
+MARK, FAILED, SUMMARY = "run.txt", "failed.json", "summary.csv"
 
 
 def mark(job: Path, folder: Path) -> None:
     """Note in a job's folder where its run is."""
     job.mkdir(parents=True, exist_ok=True)
     (job / MARK).write_text(str(folder))
+
+
+def note_failure(hydra: Any, reason: str) -> None:
+    """Note in the folder of a job, whose Hydra configuration is given, why it failed; the others go on."""
+    job = Path(hydra.runtime.output_dir)
+    job.mkdir(parents=True, exist_ok=True)
+    (job / FAILED).write_text(json.dumps([list(hydra.overrides.task), reason]), encoding="utf-8")
 
 
 class Summary(Callback):
@@ -52,3 +61,18 @@ class Summary(Callback):
                 csv.writer(file).writerows([header, *rows])
         if runs:
             print(sweep / SUMMARY)
+        _report_failures(sweep)
+
+
+def _report_failures(sweep: Path) -> None:
+    """One line for each reason why jobs failed, and exit status 1 if one did."""
+    reasons = defaultdict(list)
+    for note in sorted(sweep.glob(f"*/{FAILED}"), key=lambda n: int(n.parent.name)):
+        words, reason = json.loads(note.read_text(encoding="utf-8"))
+        reasons[reason].append((note.parent.name, " ".join(words)))
+    for reason, jobs in reasons.items():
+        numbers = ", ".join(number for number, _ in jobs)
+        what = f"job {numbers} ({jobs[0][1]})" if len(jobs) == 1 else f"jobs {numbers}"
+        print(f"nasplug: {what} failed: {reason}", file=sys.stderr)
+    if reasons:
+        raise SystemExit(1)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nasplug.app.components import CHAIN, measuring
+from nasplug.app.components import evaluator_nodes, measuring
 from nasplug.app.terminal import table
 from nasplug.contracts.errors import NasplugError, Stopped, unknown
 from nasplug.contracts.types import Architecture, FloatArray, Measurement
@@ -272,7 +272,7 @@ def _config(cfg: Any, target: str, with_task: bool) -> dict[str, Any]:
         "choices": plain["choices"],
         "space": plain["space"],
         "task": plain["task"] if with_task else None,
-        "evaluators": [plain[key] for key in CHAIN],
+        "evaluators": evaluator_nodes(plain),
         "target": target,
         "seed": plain["seed"],
     }
