@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, final
 from nasplug.contracts.errors import unknown
 from nasplug.contracts.evaluator import Evaluator
 from nasplug.contracts.types import Architecture, Failure, Measurement, Metric, Outcome
+from nasplug.engine.outcomes import plain_outcomes
 
 if TYPE_CHECKING:
     from torch import nn
@@ -54,7 +55,8 @@ class EvaluatorChain(Evaluator):
         outcomes: list[Outcome] = [Measurement({}) for _ in archs]
         for evaluator, share in self._share(names):
             left = [i for i, outcome in enumerate(outcomes) if isinstance(outcome, Measurement)]
-            new = evaluator.evaluate([archs[i] for i in left], share)
+            returned = evaluator.evaluate([archs[i] for i in left], share)
+            new = plain_outcomes(returned, share, len(left))
             for i, outcome in zip(left, new, strict=True):
                 outcomes[i] = _merge(outcomes[i], outcome)
         return outcomes

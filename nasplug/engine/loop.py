@@ -10,6 +10,7 @@ from nasplug.contracts.errors import NasplugError
 from nasplug.contracts.executor import Executor
 from nasplug.contracts.strategy import Problem, Strategy
 from nasplug.contracts.types import Architecture, Failure, Measurement, Record
+from nasplug.engine import signals
 from nasplug.engine.ledger import Ledger
 from nasplug.engine.safe_evaluation import SafeEvaluation
 
@@ -43,10 +44,11 @@ def loop(
         place = {arch: len(asked) + i for i, arch in enumerate(archs)}
         asked |= place.keys()
         new = [arch for arch in archs if arch not in ledger]
-        for i, outcome in executor.run(measure, new, measure.evaluator.chunk):
-            record = Record(place[new[i]], new[i], outcome)
-            ledger.add(record)
-            on_result(record)
+        with signals.watched():
+            for i, outcome in executor.run(measure, new, measure.evaluator.chunk):
+                record = Record(place[new[i]], new[i], outcome)
+                ledger.add(record)
+                on_result(record)
         strategy.tell(archs, values(problem, [ledger[arch] for arch in archs]))
         _stop_if_all_failed(ledger, last=len(asked) >= budget)
 
