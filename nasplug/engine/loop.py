@@ -12,6 +12,7 @@ from nasplug.contracts.strategy import Problem, Strategy
 from nasplug.contracts.types import Architecture, Failure, Measurement, Record
 from nasplug.engine import signals
 from nasplug.engine.ledger import Ledger
+from nasplug.engine.measuring import Measuring
 from nasplug.engine.safe_evaluation import SafeEvaluation
 
 MAX_INITIAL_FAILURES = 10
@@ -32,6 +33,7 @@ def loop(
     `strategy` is set up. Every outcome is in the ledger before anyone hears of it (`on_result`, once a
     measured architecture, in order of arrival; the ledger's answers are not on_result again).
     """
+    measuring = Measuring(measure, executor)
     asked: set[Architecture] = set()
     while len(asked) < budget:
         archs = list(strategy.ask(budget - len(asked)))[: budget - len(asked)]
@@ -45,7 +47,7 @@ def loop(
         asked |= place.keys()
         new = [arch for arch in archs if arch not in ledger]
         with signals.watched():
-            for i, outcome in executor.run(measure, new, measure.evaluator.chunk):
+            for i, outcome in measuring(new):
                 record = Record(place[new[i]], new[i], outcome)
                 ledger.add(record)
                 on_result(record)

@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from typing import final
 
 from nasplug.contracts.errors import NasplugError
-from nasplug.contracts.evaluator import Evaluator
-from nasplug.contracts.types import Architecture, Failure, Outcome
+from nasplug.contracts.types import Architecture, Failure, Measurement, Outcome
 from nasplug.engine import signals
+from nasplug.engine.evaluator_chain import EvaluatorChain
+from nasplug.engine.load import OtherWork
 from nasplug.engine.outcomes import clean, plain_outcomes
 
 
@@ -26,12 +27,15 @@ class SafeEvaluation:
     (Ctrl-C) ends the search, also where that code swallows it.
     """
 
-    evaluator: Evaluator
+    evaluator: EvaluatorChain
     names: tuple[str, ...]
+    alone: bool = False
+    """Whether nothing else is under way meanwhile: then the load of the machine is recorded."""
 
     def __call__(self, archs: Sequence[Architecture]) -> list[Outcome]:
         """A plain outcome with its seconds for every architecture, in order."""
         start = time.perf_counter()
+        other = OtherWork() if self.alone else None
         try:
             returned = self.evaluator.evaluate(archs, self.names)
             outcomes = plain_outcomes(returned, self.names, len(archs))
@@ -46,7 +50,13 @@ class SafeEvaluation:
         if signals.seen():
             raise KeyboardInterrupt
         seconds = (time.perf_counter() - start) / max(len(archs), 1)
-        return [replace(outcome, seconds=seconds) for outcome in outcomes]
+        load = other.cores() if other else None
+        return [
+            replace(outcome, seconds=seconds, load=load)
+            if isinstance(outcome, Measurement)
+            else replace(outcome, seconds=seconds)
+            for outcome in outcomes
+        ]
 
 
 def _reason(error: BaseException) -> str:

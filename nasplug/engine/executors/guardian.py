@@ -8,6 +8,7 @@ of those left; no code of theirs can prevent that.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -19,10 +20,8 @@ SECONDS = 0.5
 def kill(process: int) -> None:
     """Kill a process and its group, if it leads one."""
     for end in (os.killpg, os.kill):
-        try:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             end(process, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            pass
 
 
 def main() -> None:

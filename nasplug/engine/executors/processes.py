@@ -68,8 +68,12 @@ class Processes(Executor):
                 yield i, outcome
         alone = [range(i, i + 1) for i in sorted(again)]
         for i, outcome in self._measure(measure, archs, alone, 1):
-            yield i, outcome or Failure(
-                f"its process died ({self._last_end}; out of memory, or a crash in native code)"
+            yield (
+                i,
+                outcome
+                or Failure(
+                    f"its process died ({self._last_end}; out of memory, or a crash in native code)"
+                ),
             )
 
     def _measure(
@@ -145,13 +149,13 @@ class Processes(Executor):
             raise NasplugError(
                 "with executor=processes every worker imports the script first, so what the script runs "
                 'must be guarded: put `if __name__ == "__main__":` before the call of nasplug.search'
-            )
+            ) from None
         if self._starts >= STARTS:
             raise NasplugError(
                 f"workers of executor=processes must start, but they ended ({worker.how_it_ended}) while "
                 "they imported the script and the evaluator; what they said is above. What a script "
                 'runs must be behind `if __name__ == "__main__":`'
-            )
+            ) from None
 
     def _key(self, measure: Measure) -> int:
         if id(measure) not in self._sent:

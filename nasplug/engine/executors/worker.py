@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from typing import Any, final
@@ -65,11 +65,9 @@ class Guardian:
     def tell(self, text: str) -> None:
         """`+ID` or `-ID`."""
         assert self._program.stdin is not None
-        try:
+        with suppress(OSError):  # if it was killed, the workers still watch for themselves
             self._program.stdin.write(f"{text}\n".encode())
             self._program.stdin.flush()
-        except OSError:  # it was killed; the workers still watch for themselves
-            pass
 
     def close(self) -> None:
         """It ends, and so does what the workers left running."""
@@ -118,10 +116,8 @@ class Worker:
 
     def _send(self, *message: Any) -> None:
         self.idle = False
-        try:
+        with suppress(OSError):  # if it died, that is seen where answers are awaited
             self.pipe.send(message)
-        except OSError:  # it died: that is seen where answers are awaited
-            pass
 
     def answer(self) -> Any:
         """What it says: its outcomes, or None when it has started or loaded. EOFError if it died."""
