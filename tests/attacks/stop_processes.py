@@ -69,8 +69,9 @@ class Seen:
         return "" if good else f"said {self.said[-300:]!r}"
 
 
-def stop(kind: str, work: str, moment: float, folder: Path) -> Seen:
-    """Start `work` in `folder`, and send the signals of `kind` after `moment` seconds."""
+def stop(kind: str, work: str, moment: float, folder: Path, during: bool = False) -> Seen:
+    """Start `work` in `folder`, and send the signals of `kind` after `moment` seconds: counted from the
+    start, or if `during` from when the search's journal is there."""
     mark = uuid.uuid4().hex
     paths = [str(ROOT), str(ROOT / "plugins")]
     environment = {
@@ -83,6 +84,9 @@ def stop(kind: str, work: str, moment: float, folder: Path) -> Seen:
             [sys.executable, "-m", "nasplug", *WORKS[work]], cwd=folder, env=environment,
             stdout=subprocess.DEVNULL, stderr=file, process_group=0,
         )  # fmt: skip
+        until = time.monotonic() + 120
+        while during and not (folder / "r" / "journal.log").exists() and time.monotonic() < until:
+            time.sleep(0.02)
         time.sleep(moment)
         start = time.monotonic()
         for number in SIGNALS[kind]:  # to the whole group, as a terminal does
@@ -123,18 +127,22 @@ def marked(mark: str) -> list[int]:
 
 
 def attack(kind: str, moments: int, works: list[str], seed: int = 0) -> list[tuple[str, Seen]]:
-    """`moments` moments: the early ones evenly from 0.05 s on, the rest anywhere in 20 seconds."""
+    """Half of the moments from 0.05 s after the start on, each 1.3 times later than the last, and half
+    in the first 10 seconds of the search itself (of training: in its first 30)."""
     dice, seen = random.Random(seed), []
     for i in range(moments):
-        moment = 0.05 * 1.3**i if i % 2 == 0 and 0.05 * 1.3**i < 20 else dice.uniform(0.05, 20)
-        work = works[i % len(works)]
+        work, early = works[i % len(works)], i // len(works) % 2 == 0
+        moment = dice.uniform(0, 30 if work == "train" else 10)
+        if early:
+            moment = min(0.05 * 1.3**i, 30)
         folder = Path(tempfile.mkdtemp())
-        seen.append((work, stop(kind, work, moment, folder)))
+        seen.append((work, stop(kind, work, moment, folder, not early and work != "train")))
         shutil.rmtree(folder, ignore_errors=True)
         work, last = seen[-1]
+        since = "start" if early or work == "train" else "search began"
+        verdict = last.fault(kind) or ("ok, before nasplug" if last.before_nasplug else "ok")
         print(
-            f"{kind} {work} at {moment:.2f} s: ended in {last.seconds:.2f} s "
-            f"{last.fault(kind) or ('ok, before nasplug' if last.before_nasplug else 'ok')}",
+            f"{kind} {work} {moment:.2f} s after its {since}: ended in {last.seconds:.2f} s, {verdict}",
             flush=True,
         )
     return seen
