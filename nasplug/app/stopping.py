@@ -1,18 +1,16 @@
 """Ctrl-C and SIGTERM on the command line: one line, in at most three seconds, no process left.
 
-Imports nothing heavy: `python -m nasplug` begins with it.
+`python -m nasplug` begins with it, so what takes time to import is imported where it is used, once the
+signals are handled.
 """
 
 from __future__ import annotations
 
-import contextlib
+import itertools
 import os
-import select
 import signal
 import sys
-import threading
-import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +27,8 @@ _line: str | None = None
 """What is said where there is something to put in order first."""
 _came = 0
 """The signal that came, or 0."""
-_leaving = threading.Lock()
+_turns = itertools.count()
+"""The thread that takes the first ends the process."""
 
 
 def install() -> None:
@@ -39,11 +38,13 @@ def install() -> None:
     KeyboardInterrupt is raised, and the process ends when that has come out, at a second signal, or
     after `SECONDS`, also while native code keeps the main thread busy (unless it holds Python's lock).
     """
-    told, tell = os.pipe()
-    os.set_blocking(tell, False)
     for number in NUMBERS:
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _handle)
+    import threading
+
+    told, tell = os.pipe()
+    os.set_blocking(tell, False)
     signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
     os.register_at_fork(after_in_child=_forget)
     threading.Thread(target=_watch, args=(told,), daemon=True).start()
@@ -84,6 +85,9 @@ def _handle(number: int, frame: FrameType | None) -> None:
 
 def _watch(told: int) -> None:
     """In a thread of its own, for where the main thread is busy in native code."""
+    import select
+    import time
+
     global _came
     while not (come := [number for number in os.read(told, 64) if number in NUMBERS]):
         pass
@@ -97,14 +101,13 @@ def _watch(told: int) -> None:
 
 def _leave() -> NoReturn:
     """Say it once, and end this process and those that it started."""
-    if not _leaving.acquire(blocking=False):
-        while True:  # the other thread is at it
-            time.sleep(1)
-    with contextlib.suppress(Exception):
+    while next(_turns):  # the other thread is at it
+        signal.pause()
+    with suppress(Exception):
         if started := sys.modules.get("multiprocessing"):
             for child in started.active_children():
                 child.kill()
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         clear = (
             "\r\x1b[K\x1b[?25h" if sys.stderr.isatty() else ""
         )  # a live line, and its hidden cursor
