@@ -5,10 +5,10 @@ Everything public is here and is loaded when first used, so that `import nasplug
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # type checkers take it for true; `typing` itself would take time to import
 if TYPE_CHECKING:
+    from typing import Any
+
     from nasplug.app.components import open_run as open_run
     from nasplug.app.export import load as load
     from nasplug.app.run import Run as Run
@@ -100,6 +100,8 @@ __all__ = sorted(_MODULE)  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:
+    import importlib
+
     if name not in _MODULE:
         raise AttributeError(f"module 'nasplug' has no attribute {name!r}")
     return getattr(importlib.import_module(f"nasplug.{_MODULE[name]}"), name)

@@ -4,6 +4,14 @@ import os
 import sys
 
 
+def start() -> None:
+    """The command line as a program: Ctrl-C is handled before anything heavy is imported."""
+    from nasplug.app.stopping import install
+
+    install()
+    main()
+
+
 def main() -> None:
     """The command line."""
     from nasplug.app.command_line import main as command_line
@@ -14,4 +22,4 @@ def main() -> None:
 if __name__ == "__main__":
     if sys.path[0] == os.getcwd():  # put there by -m: what is installed goes before what lies about
         sys.path.append(sys.path.pop(0))
-    main()
+    start()

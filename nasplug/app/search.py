@@ -23,8 +23,10 @@ from nasplug.contracts.space import SearchSpace
 from nasplug.contracts.strategy import Problem, Strategy
 from nasplug.contracts.task import Task
 from nasplug.contracts.types import Constraint, Objective, Record
+from nasplug.engine.crash_recovery import CrashRecovery
 from nasplug.engine.evaluator_chain import EvaluatorChain
 from nasplug.engine.executors.serial import Serial
+from nasplug.engine.executors.worker import exit_if_only_imported
 from nasplug.engine.ledger import Ledger
 from nasplug.engine.loop import loop
 from nasplug.engine.run_folder import (
@@ -76,6 +78,7 @@ def search(
     >>> costs = nasplug.make("evaluator", "costs", space=space)
     >>> search(space, costs, nasplug.make("strategy", "random"), ["macs", "params"], 20).front()
     """
+    exit_if_only_imported()
     check_search(locals())
     chain = evaluator if isinstance(evaluator, EvaluatorChain) else _chain(evaluator)
     names = tuple(objectives or (next(iter(chain.metrics)), "macs"))
@@ -98,6 +101,8 @@ def search(
         result = Run(folder, problem, chain, ledger.records(), columns)
         announce(problem, columns, budget, config, folder)
         workers = executor or Serial()
+        if folder is not None and not workers.survives:
+            workers = CrashRecovery(workers, folder)
         stack.callback(workers.close)
         stack.callback(_write, result)
         if len(ledger):

@@ -30,6 +30,9 @@ class Evaluator(ABC):
     """How many architectures `evaluate` is best given at a time. Results are saved chunk by chunk:
     1 where one takes long."""
 
+    runs_alone: tuple[str, ...] = ()
+    """Metrics that measure time: no other evaluation is under way while they are measured."""
+
     @property
     @abstractmethod
     def metrics(self) -> Mapping[str, Metric]:

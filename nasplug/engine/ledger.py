@@ -85,6 +85,7 @@ class Ledger:
         }
         if isinstance(outcome, Measurement):
             attributes |= {"metrics": dict(outcome.values), "spread": dict(outcome.spread)}
+            attributes |= {} if outcome.load is None else {"load": outcome.load}
         else:
             attributes["error"] = outcome.error
         done = isinstance(outcome, Measurement)
@@ -113,7 +114,7 @@ def _read(trial: Any) -> Record:
     if "error" in kept:
         outcome = Failure(kept["error"], kept["seconds"])
     else:
-        outcome = Measurement(kept["metrics"], kept["seconds"], kept["spread"])
+        outcome = Measurement(kept["metrics"], kept["seconds"], kept["spread"], kept.get("load"))
     return Record(kept["number"], tuple(kept["architecture"]), outcome)
 
 

@@ -10,7 +10,9 @@ from nasplug.contracts.errors import NasplugError
 from nasplug.contracts.executor import Executor
 from nasplug.contracts.strategy import Problem, Strategy
 from nasplug.contracts.types import Architecture, Failure, Measurement, Record
+from nasplug.engine import signals
 from nasplug.engine.ledger import Ledger
+from nasplug.engine.measuring import Measuring
 from nasplug.engine.safe_evaluation import SafeEvaluation
 
 MAX_INITIAL_FAILURES = 10
@@ -31,6 +33,7 @@ def loop(
     `strategy` is set up. Every outcome is in the ledger before anyone hears of it (`on_result`, once a
     measured architecture, in order of arrival; the ledger's answers are not on_result again).
     """
+    measuring = Measuring(measure, executor)
     asked: set[Architecture] = set()
     while len(asked) < budget:
         archs = list(strategy.ask(budget - len(asked)))[: budget - len(asked)]
@@ -43,10 +46,11 @@ def loop(
         place = {arch: len(asked) + i for i, arch in enumerate(archs)}
         asked |= place.keys()
         new = [arch for arch in archs if arch not in ledger]
-        for i, outcome in executor.run(measure, new, measure.evaluator.chunk):
-            record = Record(place[new[i]], new[i], outcome)
-            ledger.add(record)
-            on_result(record)
+        with signals.watched():
+            for i, outcome in measuring(new):
+                record = Record(place[new[i]], new[i], outcome)
+                ledger.add(record)
+                on_result(record)
         strategy.tell(archs, values(problem, [ledger[arch] for arch in archs]))
         _stop_if_all_failed(ledger, last=len(asked) >= budget)
 

@@ -33,6 +33,8 @@ class Costs(Evaluator):
     range. Other costs that the space computes are metrics as well, smaller being better.
     """
 
+    runs_alone = ("latency",)
+
     def __init__(
         self,
         space: SearchSpace,

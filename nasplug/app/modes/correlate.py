@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nasplug.app.components import evaluator_nodes, measuring
+from nasplug.app.stopping import orderly
 from nasplug.app.terminal import table
-from nasplug.contracts.errors import NasplugError, Stopped, unknown
+from nasplug.contracts.errors import NasplugError, unknown
 from nasplug.contracts.types import Architecture, FloatArray, Measurement
 from nasplug.engine.run_folder import fingerprint, lock_folder, save_or_verify_config
 from nasplug.plugins.building import make
@@ -218,15 +219,14 @@ def main(cfg: Any) -> Path:
     with lock_folder(folder):
         save_or_verify_config(folder, config)
         sheet = Sheet(folder / SCORES)
-        try:
-            chain.prepare()
-            sheet.measure(chain, archs, [target, *names])
-        except KeyboardInterrupt:
-            raise Stopped(
-                f"stopped. What was measured is safe in {folder}; to go on, run the same again"
-            ) from None
-        finally:
-            sheet.write()
+        with orderly(
+            f"stopped. What was measured is safe in {folder}; to go on, run the same command again"
+        ):
+            try:
+                chain.prepare()
+                sheet.measure(chain, archs, [target, *names])
+            finally:
+                sheet.write()
         columns = sheet.columns(archs, [target, *names])
         proxies = choices("proxy")
         signs = {n: 1 if n in proxies or known[n].direction == "maximize" else -1 for n in columns}

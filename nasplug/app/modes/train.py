@@ -6,7 +6,8 @@ from typing import Any
 
 from nasplug.app.components import MAIN, measuring
 from nasplug.app.fit import check_fit
-from nasplug.contracts.errors import NasplugError, Stopped
+from nasplug.app.stopping import orderly
+from nasplug.contracts.errors import NasplugError
 
 
 def main(cfg: Any) -> None:
@@ -18,7 +19,5 @@ def main(cfg: Any) -> None:
         )
     if parts.task is not None:
         check_fit(parts.space, parts.task)
-    try:
+    with orderly("stopped before the training was done; run the same command again"):
         parts.evaluators[MAIN].prepare()
-    except KeyboardInterrupt:
-        raise Stopped("stopped before the training was done; run the same command again") from None
