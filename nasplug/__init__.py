@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nasplug.app.components import open_run as open_run
     from nasplug.app.export import load as load
     from nasplug.app.run import Run as Run
     from nasplug.app.search import search as search
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from nasplug.toolkit.seeding import seeded as seeded
 
 _HOME = {
+    "app.components": ("open_run",),
     "app.export": ("load",),
     "app.run": ("Run",),
     "app.search": ("search",),

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nasplug.app.run import RESULTS, Run
+from nasplug.app.run import Run, read_records
 from nasplug.contracts.errors import NasplugError
 from nasplug.contracts.evaluator import Evaluator
 from nasplug.contracts.executor import Executor
 from nasplug.contracts.space import SearchSpace
 from nasplug.contracts.strategy import Problem, Strategy
 from nasplug.contracts.task import Task
-from nasplug.contracts.types import Constraint, Failure, Measurement, Objective, Outcome, Record
+from nasplug.contracts.types import Constraint, Objective
 from nasplug.engine.evaluator_chain import EvaluatorChain
 from nasplug.engine.run_folder import fingerprint, load_config
 from nasplug.plugins.building import accepts, build
@@ -134,7 +132,7 @@ def _chain(nodes: Sequence[Any], space: SearchSpace, task: Task | None) -> Evalu
 
 
 def open_run(folder: str | Path) -> Run:
-    """The run in a folder, as its files have it; a search may be at work in it meanwhile."""
+    """The run in a folder, as its ledger has it; a search may be at work in it meanwhile."""
     folder = Path(folder)
     config = load_config(folder)
     space = build(config["space"])
@@ -151,19 +149,4 @@ def open_run(folder: str | Path) -> Run:
         config["seed"],
         chain.computed,
     )
-    return Run(folder, problem, chain, _read(folder / RESULTS, columns), columns)
-
-
-def _read(path: Path, columns: Sequence[str]) -> list[Record]:
-    if not path.is_file():
-        raise NasplugError(f"{path} must exist, but the run has measured nothing yet")
-    records = []
-    with path.open(newline="") as file:
-        for row in csv.DictReader(file):
-            seconds = float(row["seconds"])
-            outcome: Outcome = Failure(row["error"], seconds)
-            if row["status"] == "ok":
-                outcome = Measurement({name: float(row[name]) for name in columns}, seconds)
-            arch = tuple(json.loads(row["architecture"]))
-            records.append(Record(int(row["number"]), arch, outcome))
-    return records
+    return Run(folder, problem, chain, read_records(folder, space, columns), columns)

@@ -50,7 +50,7 @@ def plot_front(run: Run, path: Path) -> None:
     figure.suptitle(
         f"{title}: {len(table)} measured" + (f", {failed} failed" if failed else ""), fontsize=11
     )
-    figure.savefig(path, dpi=150)
+    figure.savefig(path, dpi=150, format="png")
 
 
 def _label(objective: Objective) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from nasplug.contracts.errors import NasplugError
 from nasplug.contracts.executor import Executor
 from nasplug.contracts.strategy import Problem, Strategy
-from nasplug.contracts.types import Architecture, Failure, Measurement, Record
+from nasplug.contracts.types import Architecture, Measurement, Record
 from nasplug.engine.ledger import Ledger
 from nasplug.engine.safe_evaluation import SafeEvaluation
 
@@ -61,7 +61,7 @@ def values(problem: Problem, records: list[Record]) -> np.ndarray:
 
 
 def _stop_if_all_failed(ledger: Ledger, last: bool) -> None:
-    failures = [r.outcome.error for r in ledger.records() if isinstance(r.outcome, Failure)]
+    failures = ledger.failures()
     if len(failures) == len(ledger) and (len(failures) >= MAX_INITIAL_FAILURES or last):
         raise NasplugError(
             f"all {len(failures)} architectures failed, so the search stops. The first: {failures[0]}"

@@ -88,9 +88,12 @@ class TestLock:
         )
         done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "r")], env=environment())
         assert done.returncode == -9 and (tmp_path / "r" / ".lock").exists()
-        with lock_folder(tmp_path / "r"), pytest.raises(NasplugError, match="another is at work"):
-            with lock_folder(tmp_path / "r"):
-                raise AssertionError
+        with (
+            lock_folder(tmp_path / "r"),
+            pytest.raises(NasplugError, match="another is at work"),
+            lock_folder(tmp_path / "r"),
+        ):
+            raise AssertionError
 
     def test_leftovers_are_swept_when_it_is_taken(self, tmp_path):
         left = left_by_a_dead_process(tmp_path)
