@@ -46,23 +46,26 @@ def header(table: RecordTable, columns: Sequence[str]) -> list[str]:
 
 
 def frame(
-    table: RecordTable, space: SearchSpace, columns: Sequence[str], rows: IntArray
+    table: RecordTable,
+    space: SearchSpace,
+    columns: Sequence[str],
+    rows: IntArray,
+    without: Sequence[str] = (),
 ) -> pd.DataFrame:
     """`rows` of the table, as pandas has them; a number that is missing is NaN."""
     import pandas as pd
 
-    names = header(table, columns)
-    return pd.DataFrame(dict(zip(names, _cells(table, space, names, rows), strict=True)))
+    names = [name for name in header(table, columns) if name not in without]
+    return pd.DataFrame(dict(zip(names, _cells(table, space, columns, names, rows), strict=True)))
 
 
 def write(
     path: Path, table: RecordTable, space: SearchSpace, columns: Sequence[str], rows: IntArray
 ) -> None:
     """A file of `rows`, whole at any moment."""
-    names = header(table, columns)
     with replacing(path) as temporary, temporary.open("wb") as file:
-        file.write(_line(names))
-        file.writelines(_lines(table, space, names, rows))
+        file.write(_line(header(table, columns)))
+        file.writelines(_lines(table, space, columns, rows))
 
 
 @final
@@ -77,10 +80,8 @@ class Results:
         """Bring the file up to date; nothing happens where it is."""
         names, last = header(table, self._columns), self._written
         if names != last.header or _signature(self.path) != last.signature:
-            first = _line(
-                names
-            )  # the first file of this process or with a spread, or it was touched
-            last = _Written(names, (0, 0, 0), 0, 0, len(first), {})
+            # the first file of this process, or with a spread; or somebody else was at it
+            last = _Written(names, (0, 0, 0), 0, 0, len(_line(names)), {})
         elif last.rows == len(table):
             return
         with replacing(self.path) as temporary, temporary.open("wb") as file:
@@ -91,7 +92,7 @@ class Results:
                 file.write(_line(names))
             rows, ahead = np.arange(last.rows, len(table)), dict(last.ahead)
             number, size = last.number, last.size
-            lines = _lines(table, self._space, names, rows)
+            lines = _lines(table, self._space, self._columns, rows)
             for place, line in zip(table.numbers(rows).tolist(), lines, strict=True):
                 ahead[place] = line
                 while number in ahead:
@@ -133,9 +134,13 @@ def _signature(path: Path) -> tuple[int, int, int]:
 
 
 def _cells(
-    table: RecordTable, space: SearchSpace, names: Sequence[str], rows: IntArray
+    table: RecordTable,
+    space: SearchSpace,
+    columns: Sequence[str],
+    names: Sequence[str],
+    rows: IntArray,
 ) -> list[list[Any]]:
-    """The columns `names` of `rows`."""
+    """The columns `names` of `rows`; `columns` are the metrics."""
     archs, errors = table.archs(rows), [table.errors.get(row) for row in rows.tolist()]
     known: dict[str, Any] = {
         "number": lambda: table.numbers(rows).tolist(),
@@ -145,17 +150,14 @@ def _cells(
         "seconds": lambda: table.seconds(rows).round(4).tolist(),
         "error": lambda: [_clean(error or "") for error in errors],
     }
-    spread = table.spreads()
-    columns = []
-    for i, name in enumerate(names):
-        metric = name.removesuffix(STD)
-        if name in known:
-            columns.append(known[name]())
-        elif name.endswith(STD) and metric in spread and names[i - 1] == metric:
-            columns.append(table.spread(metric, rows).tolist())
-        else:
-            columns.append(table.values(name, rows).tolist())
-    return columns
+    return [
+        known[name]()
+        if name in known
+        else table.values(name, rows).tolist()
+        if name in columns
+        else table.spread(name.removesuffix(STD), rows).tolist()
+        for name in names
+    ]
 
 
 def _configs(space: SearchSpace, archs: IntArray) -> list[str]:
@@ -179,11 +181,13 @@ def _clean(error: str) -> str:
 
 
 def _lines(
-    table: RecordTable, space: SearchSpace, names: Sequence[str], rows: IntArray
+    table: RecordTable, space: SearchSpace, columns: Sequence[str], rows: IntArray
 ) -> Iterator[bytes]:
     """The text of each row; thousands at a time, of which no more is kept."""
+    names = header(table, columns)
     for start in range(0, len(rows), MANY):
-        for cells in zip(*_cells(table, space, names, rows[start : start + MANY]), strict=True):
+        some = _cells(table, space, columns, names, rows[start : start + MANY])
+        for cells in zip(*some, strict=True):
             yield _line(["" if cell != cell else cell for cell in cells])
 
 

@@ -100,6 +100,10 @@ class Run:
         """What `results.csv` holds."""
         return self._frame(self._records.order())
 
+    def metrics_table(self) -> pd.DataFrame:
+        """The same without `architecture` and `config`, which take most of the time."""
+        return self._frame(self._records.order(), without=("architecture", "config"))
+
     def front(self) -> pd.DataFrame:
         """What `front.csv` holds, sorted by the last objective, its lowest first."""
         return self._frame(self._front_rows())
@@ -109,8 +113,9 @@ class Run:
         last = self._records.values(self.problem.objectives[-1].name, rows)
         return rows[np.argsort(last, kind="stable")]
 
-    def _frame(self, rows: IntArray) -> pd.DataFrame:
-        return results_csv.frame(self._records, self.problem.space, self.columns, rows)
+    def _frame(self, rows: IntArray, without: Sequence[str] = ()) -> pd.DataFrame:
+        space = self.problem.space
+        return results_csv.frame(self._records, space, self.columns, rows, without)
 
     def hypervolume(self, reference: Mapping[str, float], ideal: Mapping[str, float]) -> float:
         """The share of the box between `ideal` and `reference` (metric name to value) that the
