@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import inspect
-import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nasplug.app.arguments import check_path
-from nasplug.app.run import RESULTS, Run
+from nasplug.app.run import Run, read_records
 from nasplug.app.stored import stored_config
 from nasplug.contracts.errors import NasplugError
 from nasplug.contracts.evaluator import Evaluator
@@ -20,7 +18,7 @@ from nasplug.contracts.executor import Executor
 from nasplug.contracts.space import SearchSpace
 from nasplug.contracts.strategy import Problem, Strategy
 from nasplug.contracts.task import Task
-from nasplug.contracts.types import Constraint, Failure, Measurement, Objective, Outcome, Record
+from nasplug.contracts.types import Constraint, Objective
 from nasplug.engine.evaluator_chain import EvaluatorChain
 from nasplug.engine.renamed_metrics import RenamedMetrics
 from nasplug.engine.run_folder import CONFIG, fingerprint
@@ -234,19 +232,4 @@ def open_run(folder: str | Path, allow: Sequence[str] = ()) -> Run:
         config["seed"],
         chain.computed,
     )
-    return Run(folder, problem, chain, _read(folder / RESULTS, columns), columns)
-
-
-def _read(path: Path, columns: Sequence[str]) -> list[Record]:
-    if not path.is_file():
-        raise NasplugError(f"{path} must exist, but the run has measured nothing yet")
-    records = []
-    with path.open(newline="") as file:
-        for row in csv.DictReader(file):
-            seconds = float(row["seconds"])
-            outcome: Outcome = Failure(row["error"], seconds)
-            if row["status"] == "ok":
-                outcome = Measurement({name: float(row[name]) for name in columns}, seconds)
-            arch = tuple(json.loads(row["architecture"]))
-            records.append(Record(int(row["number"]), arch, outcome))
-    return records
+    return Run(folder, problem, chain, read_records(folder, space, columns), columns)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from math import inf, isfinite
 from numbers import Real
 from typing import Any
@@ -14,6 +14,8 @@ from nasplug.contracts.errors import NasplugError, shortened
 from nasplug.contracts.space import SearchSpace
 from nasplug.contracts.strategy import Problem
 from nasplug.contracts.types import FloatArray, Measurement, Metric, Record
+from nasplug.engine.front import metric_values
+from nasplug.engine.records import RecordTable
 
 log = logging.getLogger("nasplug")
 LIMITS = ("min", "max")
@@ -112,12 +114,17 @@ def _climb(space: SearchSpace, name: str, arch: Any, choose: Callable[[FloatArra
 class Feasibility:
     """Watches whether anything measured keeps the limits, and says so when nothing does."""
 
-    def __init__(self, problem: Problem, records: Sequence[Record]) -> None:
+    def __init__(self, problem: Problem, table: RecordTable) -> None:
+        """`table` holds what is measured already."""
         self.problem = problem
-        self.measured, self.nearest = 0, inf
+        self.measured, self.nearest = len(table), inf
         self.nearest_record: Record | None = None
-        for record in records:
-            self._see(record)
+        if problem.constraints and self.measured:
+            values = metric_values(problem, table, np.arange(self.measured))
+            violation = problem.violation(values)
+            row = int(violation.argmin())
+            if violation[row] < inf:
+                self.nearest, self.nearest_record = float(violation[row]), table.record(row)
 
     def _see(self, record: Record) -> None:
         self.measured += 1

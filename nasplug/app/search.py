@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from nasplug.app.arguments import check_search
 from nasplug.app.fit import check_fit
 from nasplug.app.limits import Feasibility, check_reachable
 from nasplug.app.run import Run
 from nasplug.app.terminal import announce
+from nasplug.app.watcher import Watcher
 from nasplug.contracts.errors import NasplugError, unknown
 from nasplug.contracts.evaluator import Evaluator
 from nasplug.contracts.executor import Executor
 from nasplug.contracts.space import SearchSpace
 from nasplug.contracts.strategy import Problem, Strategy
 from nasplug.contracts.task import Task
-from nasplug.contracts.types import Constraint, Objective, Record
+from nasplug.contracts.types import Constraint, Objective
 from nasplug.engine.crash_recovery import CrashRecovery
 from nasplug.engine.evaluator_chain import EvaluatorChain
 from nasplug.engine.executors.serial import Serial
@@ -31,23 +29,18 @@ from nasplug.engine.ledger import Ledger
 from nasplug.engine.loop import loop
 from nasplug.engine.run_folder import (
     FIRST_BUDGET,
+    STUDY,
     first_budget,
+    load_config,
     lock_folder,
     save_or_verify_config,
 )
 from nasplug.engine.safe_evaluation import SafeEvaluation
 from nasplug.plugins.describing import describe
 from nasplug.plugins.discovery import plugins
-from nasplug.toolkit import pareto
-from nasplug.toolkit.progress import Bar, progress
+from nasplug.toolkit.progress import progress
 
 log = logging.getLogger("nasplug")
-REWRITE = 2.0
-"""Seconds between two rewrites of the results while a search runs."""
-FIRST = 10
-"""How many architectures set the scale of the hypervolume shown."""
-REFRESH = 0.2
-"""Seconds between two updates of what the live line says."""
 
 
 def search(
@@ -94,11 +87,16 @@ def search(
     config = {**(config or _describe(locals())), FIRST_BUDGET: planned}
 
     with ExitStack() as stack:
+        study = None
         if folder is not None:
             stack.enter_context(lock_folder(folder))
-            save_or_verify_config(folder, config)
-        ledger = Ledger(folder, space, goals, storage)
-        result = Run(folder, problem, chain, ledger.records(), columns)
+            shared = storage is not None and storage != "memory"
+            name = {STUDY: folder.resolve().name} if shared else {}
+            save_or_verify_config(folder, {**config, **name})
+            study = load_config(folder).get(STUDY)
+        ledger = Ledger(folder, space, goals, storage, study)
+        stack.callback(ledger.close)
+        result = Run(folder, problem, chain, ledger.table, columns)
         announce(problem, columns, budget, config, folder)
         workers = executor or Serial()
         if folder is not None and not workers.survives:
@@ -107,18 +105,18 @@ def search(
         stack.callback(_write, result)
         if len(ledger):
             log.info("%d architectures are already in %s", len(ledger), folder)
-        feasibility = Feasibility(problem, ledger.records())
+        feasibility = Feasibility(problem, ledger.table)
         if len(ledger) < budget:
             if task is not None:
                 check_fit(space, task)
             chain.prepare()
         bar = stack.enter_context(progress("searching", budget))
-        watcher = _Watcher(result, bar, feasibility)
-        bar.advance(min(len(ledger), budget), **watcher.state())
+        watcher = Watcher(result, bar, budget, feasibility)
         try:
             loop(
                 strategy, problem, ledger, SafeEvaluation(chain, columns), workers, budget, watcher
             )
+            watcher.finish()
             result.plot_front()
             feasibility.conclude()
         except OSError as error:
@@ -177,39 +175,3 @@ def _describe(arguments: Mapping[str, Any]) -> dict[str, Any]:
         "seed": arguments["seed"],
         "budget": arguments["budget"],
     }
-
-
-class _Watcher:
-    """Hears of each measurement: keeps the files fresh, the line live, and the plug-ins informed."""
-
-    def __init__(self, run: Run, bar: Bar, feasibility: Feasibility) -> None:
-        self.run, self.bar, self.feasibility = run, bar, feasibility
-        self.shown, self.written = 0.0, time.monotonic()
-
-    def __call__(self, record: Record) -> None:
-        self.run.add(record)
-        self.feasibility(record)
-        plugins().hook.nasplug_measured(run=self.run, record=record)
-        now = time.monotonic()
-        self.bar.advance(1, **(self.state() if now - self.shown > REFRESH else {}))
-        self.shown = now if now - self.shown > REFRESH else self.shown
-        if now - self.written > REWRITE:
-            self.run.write()
-            self.written = time.monotonic()
-
-    def state(self) -> dict[str, str]:
-        """The best of each objective, and the hypervolume: that of the box which the first measured
-        span is 1, and it never falls once there are as many."""
-        losses = self.run.losses()
-        if not np.isfinite(losses).any():
-            return {}
-        best = np.nanmin(losses, axis=0)
-        shown = {
-            f"best {o.name}": f"{loss * o.sign:.4g}{'' if o.unit == '%' else ' '}{o.unit}".strip()
-            for o, loss in zip(self.run.problem.objectives, best, strict=True)
-        }
-        if len(best) > 1:
-            low, high = pareto.bounds(losses[:FIRST])
-            share = pareto.hypervolume(losses[self.run.front_mask()], high, low)
-            shown["hypervolume"] = f"{share:.3f}"
-        return shown

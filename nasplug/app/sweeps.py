@@ -12,13 +12,16 @@ from typing import Any
 import numpy as np
 from hydra.experimental.callback import Callback
 
+from nasplug.toolkit.files import replacing
+
 MARK, FAILED, SUMMARY = "run.txt", "failed.json", "summary.csv"
 
 
 def mark(job: Path, folder: Path) -> None:
     """Note in a job's folder where its run is."""
     job.mkdir(parents=True, exist_ok=True)
-    (job / MARK).write_text(str(folder))
+    with replacing(job / MARK) as temporary:
+        temporary.write_text(str(folder), encoding="utf-8")
 
 
 def note_failure(hydra: Any, reason: str) -> None:
@@ -41,10 +44,11 @@ class Summary(Callback):
 
         sweep = Path(config.hydra.sweep.dir)
         marks = sorted(sweep.glob(f"*/{MARK}"), key=lambda m: int(m.parent.name))
-        runs = [open_run(m.read_text(), [ANYTHING]) for m in marks]
+        runs = [open_run(m.read_text(encoding="utf-8"), [ANYTHING]) for m in marks]
         alike = defaultdict(list)
         for run in runs:
             alike[run.problem.objectives].append(run)
+        lines: list[list[str]] = []
         for objectives, group in alike.items():
             low, high = pareto.bounds(np.concatenate([run.losses() for run in group]))
             header = ["run", "measured", *(f"best {o.name}" for o in objectives), "hypervolume"]
@@ -57,9 +61,13 @@ class Summary(Callback):
                     [str(run.folder), str(len(losses)), *(f"{b:.5g}" for b in best), f"{share:.4f}"]
                 )
             table("multirun: hypervolume in the box that all runs span", header, rows)
-            with (sweep / SUMMARY).open("a", newline="") as file:
-                csv.writer(file).writerows([header, *rows])
+            lines += [header, *rows]
         if runs:
+            with (
+                replacing(sweep / SUMMARY) as temporary,
+                temporary.open("w", newline="", encoding="utf-8") as file,
+            ):
+                csv.writer(file).writerows(lines)
             print(sweep / SUMMARY)
         _report_failures(sweep)
 

@@ -9,7 +9,7 @@ import numpy as np
 from nasplug.contracts.errors import NasplugError
 from nasplug.contracts.executor import Executor
 from nasplug.contracts.strategy import Problem, Strategy
-from nasplug.contracts.types import Architecture, Failure, Measurement, Record
+from nasplug.contracts.types import Architecture, Measurement, Record
 from nasplug.engine import signals
 from nasplug.engine.ledger import Ledger
 from nasplug.engine.measuring import Measuring
@@ -31,7 +31,7 @@ def loop(
     """Search until `budget` distinct architectures are measured, or the strategy has no more.
 
     `strategy` is set up. Every outcome is in the ledger before anyone hears of it (`on_result`, once a
-    measured architecture, in order of arrival; the ledger's answers are not on_result again).
+    measured architecture, in order of arrival; the ledger's answers are not announced again).
     """
     measuring = Measuring(measure, executor)
     asked: set[Architecture] = set()
@@ -65,7 +65,7 @@ def values(problem: Problem, records: list[Record]) -> np.ndarray:
 
 
 def _stop_if_all_failed(ledger: Ledger, last: bool) -> None:
-    failures = [r.outcome.error for r in ledger.records() if isinstance(r.outcome, Failure)]
+    failures = ledger.failures()
     if len(failures) == len(ledger) and (len(failures) >= MAX_INITIAL_FAILURES or last):
         raise NasplugError(
             f"all {len(failures)} architectures failed, so the search stops. The first: {failures[0]}"

@@ -32,7 +32,9 @@ def progress(description: str, total: int) -> Iterator[Bar]:
         with _terminal(description, total) as bar:
             yield bar
     else:
-        yield _Lines(description, total)
+        lines = _Lines(description, total)
+        yield lines
+        lines.end()
 
 
 @contextmanager
@@ -68,6 +70,7 @@ class _Live:
 class _Lines:
     def __init__(self, description: str, total: int) -> None:
         self.description, self.total, self.done = description, total, 0
+        self.logged = 0
         self.fields: dict[str, object] = {}
         self.start = time.monotonic()
 
@@ -75,15 +78,23 @@ class _Lines:
         self.fields |= fields
         before, self.done = self.done, self.done + steps
         if self.done * LINES // self.total > before * LINES // self.total:
-            seconds = time.monotonic() - self.start
-            log.info(
-                "%s %d/%d  %s  %.0f s",
-                self.description,
-                self.done,
-                self.total,
-                _text(self.fields),
-                seconds,
-            )
+            self._log()
+
+    def end(self) -> None:
+        """The work is over: a line where the last one was not of its end."""
+        if self.done > self.logged:
+            self._log()
+
+    def _log(self) -> None:
+        self.logged = self.done
+        log.info(
+            "%s %d/%d  %s  %.0f s",
+            self.description,
+            self.done,
+            self.total,
+            _text(self.fields),
+            time.monotonic() - self.start,
+        )
 
 
 def _text(fields: dict[str, object]) -> str:
