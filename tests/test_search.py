@@ -199,7 +199,9 @@ class TestUnknown:
     def test_constraint(self):
         with pytest.raises(NasplugError, match="unknown constraint 'fast'"):
             find(constraints={"fast": {"max": 1}})
-        for wrong in ({"maximum": 1}, {"max": "x"}, {}, 3):
+        with pytest.raises(NasplugError, match=r"constraints.slow.max must be a finite number, .*'x'"):
+            find(constraints={"slow": {"max": "x"}})
+        for wrong in ({"maximum": 1}, {}, 3):
             with pytest.raises(NasplugError, match=r"constraints.slow.max=NUMBER"):
                 find(constraints={"slow": wrong})
 
