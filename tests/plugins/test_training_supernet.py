@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from nasplug_training.identity import of_supernet
 from nasplug_training.schedule import Schedule
 from nasplug_training.supernet import SuperNetEvaluator
 from nasplug_training.trainer import Trainer
@@ -242,6 +243,19 @@ def test_a_task_whose_class_changed_is_trained_anew(
     other.task = task()
     assert nasplug.describe(other.task) == nasplug.describe(made.task)
     assert trains(other, monkeypatch)
+
+
+def test_looking_at_a_super_network_leaves_it_as_it_was() -> None:
+    space, task = Drops(), ToyTask()
+    network = space.supernet()
+    fresh = {name: value.clone() for name, value in network.state_dict().items()}
+    sizes, random = network.sizes, torch.random.get_rng_state()
+    first = of_supernet(network, space, task, True)
+    assert all(torch.equal(value, fresh[name]) for name, value in network.state_dict().items())
+    assert network.training and network.sizes == sizes and len(fresh) > 10
+    assert torch.equal(torch.random.get_rng_state(), random)
+    assert all(p.grad is None for p in network.parameters())
+    assert of_supernet(network, space, task, True) == first
 
 
 def test_the_number_of_threads_is_in_the_key(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
