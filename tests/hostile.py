@@ -33,6 +33,7 @@ class Hostile(LightEvaluator):
 
     def evaluate(self, archs, names):
         if any(map(fatal, archs)):
+            Path(os.environ.get("HOSTILE_BEGUN", os.devnull)).touch()
             getattr(self, self.kind)()
         return super().evaluate(archs, names)
 

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import time
@@ -87,6 +88,50 @@ def test_what_workers_leave_behind_ends_with_them():
     run = find(Hostile("leaves_children"), Processes(2))
     assert all(isinstance(r.outcome, Measurement) for r in run.records)
     assert not [line for line in commands() if "sleep 1000" in line]
+
+
+@pytest.mark.parametrize("guardian", ["guardian lives", "guardian killed"])
+@pytest.mark.parametrize("kind", ["hang", "hang_with_the_gil", "leaves_children"])
+def test_when_the_search_is_killed_its_workers_and_theirs_are_gone(kind, guardian, tmp_path):
+    if guardian == "guardian killed" and kind == "hang_with_the_gil":
+        pytest.skip("a worker that cannot run Python code has nobody left who could end it")
+    begun = tmp_path / "begun"
+    mark = f"HOSTILE_BEGUN={begun}"
+    process = subprocess.Popen(
+        [sys.executable, str(TESTS / "hostile.py"), str(tmp_path / "r"), "2", kind, "64", "0.3"],
+        env={**environment(), "HOSTILE_BEGUN": str(begun)},
+    )
+    deadline = time.monotonic() + 60
+    while not begun.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    time.sleep(0.2)
+    running = marked(mark)
+    assert len(running) >= 4  # the search, two workers, the guardian, and more
+    if guardian == "guardian killed":
+        for pid, command in running.items():
+            if "guardian.py" in command:
+                os.kill(pid, signal.SIGKILL)
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 3
+    while marked(mark) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not marked(mark)
+
+
+def marked(mark):
+    """Process id to command line of the living that have `mark` in their environment."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                if mark.encode() in (entry / "environ").read_bytes():
+                    command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                    if (entry / "stat").read_text().rpartition(")")[2].split()[0] != "Z":
+                        found[int(entry.name)] = command
+            except OSError:
+                continue
+    return found
 
 
 def commands():

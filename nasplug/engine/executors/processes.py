@@ -68,13 +68,8 @@ class Processes(Executor):
                 yield i, outcome
         alone = [range(i, i + 1) for i in sorted(again)]
         for i, outcome in self._measure(measure, archs, alone, 1):
-            yield (
-                i,
-                outcome
-                or Failure(
-                    f"its process died ({self._last_end}; out of memory, or a crash in native code)"
-                ),
-            )
+            how = f"{self._last_end}; out of memory, or a crash in native code"
+            yield i, outcome or Failure(f"its process died ({how})")
 
     def _measure(
         self, measure: Measure, archs: Sequence[Architecture], tasks: Sequence[range], most: int
@@ -84,7 +79,9 @@ class Processes(Executor):
         try:
             while queue or self._busy():
                 self._assign(queue, key, archs, most)
-                yield from self._arrived()
+                arrived = list(self._arrived())
+                self._assign(queue, key, archs, most)  # nobody waits until these are written down
+                yield from arrived
         finally:  # also where whoever asked wants no more
             for worker in self._busy():
                 self._drop(worker)

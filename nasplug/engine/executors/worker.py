@@ -166,8 +166,12 @@ def _work(pipe: Connection) -> None:
         while True:
             key, given = pipe.recv()
             pipe.send(_answer(known, key, given))
-    except (EOFError, OSError):
-        return  # the search is over
+    except (EOFError, OSError):  # the search is over, or was killed
+        parent = multiprocessing.parent_process()
+        assert parent is not None
+        parent.join(0.1)
+        if not parent.is_alive():
+            guardian.kill(os.getpid())
 
 
 def _answer(known: dict[int, Measure], key: int, given: Any) -> tuple[str, Any]:
