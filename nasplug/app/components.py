@@ -200,8 +200,16 @@ def _evaluators(
     return made
 
 
+def open_space(folder: Path, allow: Sequence[str] = ()) -> SearchSpace:
+    """The space of the run in a folder alone; see `open_run`."""
+    config, file = stored_config(folder), folder / CONFIG
+    with names_from(file, allow):
+        space: SearchSpace = restore(config["space"], SearchSpace, f"space of {file}")
+    return space
+
+
 def open_run(folder: str | Path, allow: Sequence[str] = ()) -> Run:
-    """The run in a folder, as its files have it; a search may be at work in it meanwhile.
+    """The run in a folder, as its ledger has it; a search may be at work in it meanwhile.
 
     Its config.yaml may name parts of installed plug-ins, and what is in one of the packages that
     `allow` names: `open_run("runs/mine", allow=["my_package"])`. Nothing else is imported.

@@ -145,4 +145,5 @@ def keep(table: RecordTable, attributes: Mapping[str, Any]) -> None:
     number, arch = attributes["number"], attributes["architecture"]
     if not (isinstance(values, Mapping) and isinstance(spread, Mapping) and isinstance(arch, list)):
         raise ValueError("it is not a record of nasplug's")
-    table.append(number, arch, attributes["seconds"], values, spread, error)
+    load = attributes.get("load")
+    table.append(number, arch, attributes["seconds"], values, spread, error, load)

@@ -41,6 +41,7 @@ class RecordTable:
         self._numbers, self._seconds = array("q"), array("d")
         self._values: dict[str, array[float]] = {}
         self._spread: dict[str, array[float]] = {}
+        self._load: dict[str, array[float]] = {}  # one column at most: where times were measured
         self.errors: dict[int, str] = {}
         """Row to reason, of those that failed."""
 
@@ -60,11 +61,12 @@ class RecordTable:
     def add(self, record: Record) -> None:
         """One more record."""
         outcome = record.outcome
+        values, spread, error, load = NOTHING, NOTHING, None, None
         if isinstance(outcome, Measurement):
-            values, spread, error = outcome.values, outcome.spread, None
+            values, spread, load = outcome.values, outcome.spread, outcome.load
         else:
-            values, spread, error = NOTHING, NOTHING, outcome.error
-        self.append(record.number, record.arch, outcome.seconds, values, spread, error)
+            error = outcome.error
+        self.append(record.number, record.arch, outcome.seconds, values, spread, error, load)
 
     def append(
         self,
@@ -74,6 +76,7 @@ class RecordTable:
         values: Mapping[str, Any],
         spread: Mapping[str, Any],
         error: str | None,
+        load: float | None = None,
     ) -> None:
         """One more record, in parts; ValueError unless `arch` is one of the space."""
         if len(arch) != self._width or any(map(ge, arch, self._counts)):
@@ -88,6 +91,8 @@ class RecordTable:
         _fill(self._values, values, row)
         if spread or self._spread:
             _fill(self._spread, spread, row)
+        if load is not None or self._load:
+            _fill(self._load, {"load": load}, row)
         if error is not None:
             self.errors[row] = error
         self._numbers.append(number)  # last: a row that Ctrl-C left unfinished is not counted
@@ -105,7 +110,8 @@ class RecordTable:
         if row in self.errors:
             return Record(self._numbers[row], arch, Failure(self.errors[row], seconds))
         values, spread = _at(self._values, row), _at(self._spread, row)
-        return Record(self._numbers[row], arch, Measurement(values, seconds, spread))
+        load = _at(self._load, row).get("load")
+        return Record(self._numbers[row], arch, Measurement(values, seconds, spread, load))
 
     # ---- many rows -----------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from light import LightEvaluator, LightSpace, LightStrategy
 import nasplug
 from nasplug import NasplugError, search
 
+ALLOW = ["light"]
 SEARCH = """
 import sys, light, nasplug
 parts = light.LightSpace(), light.LightEvaluator(0.01), light.LightStrategy()
@@ -50,7 +51,7 @@ def test_while_a_search_is_at_work(tmp_path):
     lengths, refused = [], []
     while process.poll() is None:
         try:
-            run = nasplug.open_run(folder)
+            run = nasplug.open_run(folder, ALLOW)
             assert [r.number for r in run.records] == list(range(len(run)))
             assert 0 < len(run.front()) <= len(run) or not lengths
             lengths.append(len(run))
@@ -60,7 +61,7 @@ def test_while_a_search_is_at_work(tmp_path):
     assert process.returncode == 0, "the search was disturbed"
     assert lengths == sorted(lengths) and len(set(lengths)) > 3
     assert all("measured nothing yet" in r or "with its config.yaml" in r for r in refused)
-    assert timeless(nasplug.open_run(folder)) == timeless(find(None, 150))
+    assert timeless(nasplug.open_run(folder, ALLOW)) == timeless(find(None, 150))
 
 
 def test_it_takes_no_lock_and_changes_nothing(tmp_path):
@@ -68,22 +69,22 @@ def test_it_takes_no_lock_and_changes_nothing(tmp_path):
     with (tmp_path / "journal.log").open("ab") as file:
         file.write(b'{"op_code":4,"half')
     before = {p.name: (p.stat().st_mtime_ns, p.stat().st_size) for p in tmp_path.iterdir()}
-    assert len(nasplug.open_run(tmp_path)) == 20
+    assert len(nasplug.open_run(tmp_path, ALLOW)) == 20
     assert {p.name: (p.stat().st_mtime_ns, p.stat().st_size) for p in tmp_path.iterdir()} == before
 
 
 def test_results_csv_is_only_a_view(tmp_path):
     whole = find(tmp_path, 20)
     (tmp_path / "results.csv").write_text("somebody was here\n")
-    assert nasplug.open_run(tmp_path).records == whole.records
+    assert nasplug.open_run(tmp_path, ALLOW).records == whole.records
 
 
 @pytest.mark.parametrize("storage", ["memory", "sqlite:///{}/s.db"])
 def test_with_the_ledger_elsewhere_the_view_is_read(tmp_path, storage):
     whole = find(tmp_path / "r", 20, storage=storage.format(tmp_path))
-    again = nasplug.open_run(tmp_path / "r")
+    again = nasplug.open_run(tmp_path / "r", ALLOW)
     assert timeless(again) == timeless(whole) and again.front().equals(
-        nasplug.open_run(tmp_path / "r").front()
+        nasplug.open_run(tmp_path / "r", ALLOW).front()
     )
 
 
@@ -92,7 +93,7 @@ def test_nothing_measured_yet(tmp_path):
     for name in ("journal.log", "results.csv"):
         (tmp_path / name).unlink()
     with pytest.raises(NasplugError, match="measured nothing yet"):
-        nasplug.open_run(tmp_path)
+        nasplug.open_run(tmp_path, ALLOW)
 
 
 def test_mode_repair(tmp_path):
@@ -101,7 +102,7 @@ def test_mode_repair(tmp_path):
     journal = folder / "journal.log"
     lines = journal.read_bytes().splitlines(keepends=True)
     journal.write_bytes(b"".join([*lines[:7], b"\0\0\0\n", *lines[8:]]))
-    command = [sys.executable, "-m", "nasplug", f"run={folder}"]
+    command = [sys.executable, "-m", "nasplug", f"run={folder}", "allow=[light]"]
     report = subprocess.run(
         [*command, "mode=report"], env=environment(), capture_output=True, text=True
     )

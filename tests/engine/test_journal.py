@@ -94,6 +94,14 @@ class TestOptuna:
         study = optuna.load_study(study_name=tmp_path.name, storage=storage(tmp_path))
         assert study.trials[0].duration.total_seconds() == pytest.approx(12.5)
 
+    def test_the_load_of_the_machine_is_kept(self, tmp_path):
+        ledger = Ledger(tmp_path, SPACE, GOALS)
+        for i, load in enumerate([None, 0.0, 1.5]):
+            outcome = Measurement({"good": 1.0, "slow": 2.0}, 1.0, {}, load)
+            ledger.add(Record(i, (i, 0, 0, 0, 0, 0), outcome))
+        assert [r.outcome.load for r in ledger.records()] == [None, 0.0, 1.5]
+        assert [r.outcome.load for r in history_of(tmp_path)] == [None, 0.0, 1.5]
+
     def test_what_others_add_to_the_study_does_no_harm(self, tmp_path):
         find(tmp_path / "r", 20)
         study = optuna.load_study(study_name="r", storage=storage(tmp_path / "r"))

@@ -15,7 +15,7 @@ ARCHS = [tuple(row) for row in SPACE.enumerate()[:200].tolist()]
 number = st.floats(allow_nan=False, allow_infinity=False)
 metrics = st.dictionaries(st.sampled_from(["a", "b", "c"]), number)
 outcomes = st.one_of(
-    st.builds(Measurement, metrics, st.floats(0, 1e6), metrics),
+    st.builds(Measurement, metrics, st.floats(0, 1e6), metrics, st.none() | st.floats(0, 64)),
     st.builds(Failure, st.text(), st.floats(0, 1e6)),
 )
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from nasplug.app.components import open_space
 from nasplug.contracts.errors import NasplugError
 from nasplug.engine.journal import JOURNAL
 from nasplug.engine.journal_repair import Repair, repair
-from nasplug.engine.run_folder import load_config, lock_folder
-from nasplug.plugins.building import build
+from nasplug.engine.run_folder import lock_folder
 
 SHOWN = 10
 """How many of the dropped lines are told one by one."""
@@ -20,7 +20,7 @@ def main(cfg: Any) -> Repair:
     if not cfg.run:
         raise NasplugError("mode=repair needs the run's folder: run=runs/NAME")
     folder = Path(cfg.run)
-    path, space = folder / JOURNAL, build(load_config(folder)["space"])
+    path, space = folder / JOURNAL, open_space(folder, cfg.allow)
     if not path.is_file():
         raise NasplugError(
             f"{folder} has no {JOURNAL}: its ledger is in another storage, or nowhere"
