@@ -17,7 +17,7 @@ from nasplug.plugins.choices import compose
 from nasplug.plugins.describing import describe
 from nasplug.plugins.restoring import restore
 from nasplug.plugins.trust import names_from
-from nasplug.testing import ToySpace
+from nasplug.testing import ToyEvaluator, ToySpace
 
 ROOT = Path(__file__).parents[2]
 TOUCH = "touch PWNED"
@@ -221,6 +221,29 @@ def test_of_another_contract(folder, part):
 def test_it_says_what_to_type(folder):
     text = message(lambda: nasplug.load(export(folder, {"_target_": "evilmodule.MySpace"})))
     assert 'allow=["evilmodule"]' in text and "network.json" in text
+
+
+def test_a_search_in_such_a_folder_compares_and_builds_nothing(folder):
+    run(folder, **{part: TARGETS["collect_env"] for part in ("space", "task", "strategy")})
+    with pytest.raises(NasplugError, match="a run of another configuration"):
+        nasplug.search(
+            ToySpace(), ToyEvaluator(), nasplug.make("strategy", "random"), ["score"], 3, run=folder
+        )
+    assert unharmed(folder)
+
+
+@pytest.mark.parametrize("mode", ["report", "export"])
+def test_the_command_line(folder, mode):
+    run(folder, space=TARGETS["the current folder"])
+    arguments = [sys.executable, "-m", "nasplug", f"mode={mode}", "run=."]
+    path = os.pathsep.join([str(ROOT), str(ROOT / "plugins")])
+    given = {"env": {**os.environ, "PYTHONPATH": path}, "text": True, "capture_output": True}
+    refused = subprocess.run(arguments, cwd=folder, check=False, **given)
+    assert refused.returncode == 1 and refused.stderr.count("\n") == 1
+    assert "type allow=[evilmodule]" in refused.stderr and unharmed(folder)
+    allowed = subprocess.run([*arguments, "allow=[evilmodule]"], cwd=folder, check=False, **given)
+    assert not unharmed(folder)
+    assert allowed.returncode == 0 or "no network to export" in allowed.stderr
 
 
 @pytest.mark.parametrize(
