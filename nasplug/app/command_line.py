@@ -31,9 +31,22 @@ SPINS = "1000"
 """What libgomp itself takes where it knows of more threads than cores."""
 
 
+class _Stderr(logging.StreamHandler[Any]):
+    """Writes to what `sys.stderr` is at the moment: a live progress line puts itself there, so that
+    messages go above it."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> Any:
+        """Standard error."""
+        return sys.stderr
+
+
 def start_logging(level: str) -> None:
     """Messages of nasplug and its plug-ins go to standard error."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Stderr()
     handler.setFormatter(logging.Formatter("%(message)s"))
     modules = (module for _, module in plugins().list_name_plugin())
     for name in ("nasplug", *{str(getattr(module, "__name__", "")) for module in modules}):

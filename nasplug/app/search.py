@@ -118,12 +118,12 @@ def search(
             )
             watcher.finish()
             result.plot_front()
-            feasibility.conclude()
         except OSError as error:
             raise NasplugError(
                 f"{folder} must be writable, but: {error.strerror or error}. What was measured before "
                 "is safe; make room and run the same again"
             ) from error
+    feasibility.conclude()
     plugins().hook.nasplug_finished(run=result)
     return result
 
