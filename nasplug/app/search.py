@@ -107,7 +107,7 @@ def search(
             log.info("%d architectures are already in %s", len(ledger), folder)
         feasibility = Feasibility(problem, ledger.table)
         if len(ledger) < budget:
-            if task is not None:
+            if task is not None and not set(columns) <= set(chain.computed):
                 check_fit(space, task)
             chain.prepare()
         bar = stack.enter_context(progress("searching", budget))

@@ -185,6 +185,7 @@ _ALONE = {
     "train without": ["mode=train", "~evaluator", "+space=ofa_mbv3"],
     "no pool": [*FAST, "warmup.proxy=synflow", "warmup.pool=0"],
     "no candidates": [*FAST, "move.proxy=synflow", "move.candidates=many"],
+    "too large": [*FAST[:2], "space.width_mult=1e6", "budget=2"],
     "a name too long": [*FAST, f"run={'x' * 300}"],
 }  # fmt: skip
 
