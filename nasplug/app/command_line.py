@@ -72,6 +72,8 @@ def _run(cfg: DictConfig) -> None:
         cfg[key] = cfg[key] if cfg[key] is None else str(cfg[key])
     plain: Any = OmegaConf.to_container(cfg, resolve=True)
     check_settings(plain)
+    for key in ("constraints", "under"):
+        cfg[key] = {} if cfg[key] is None else cfg[key]
     for key in ("objectives", "also", "measure_last", "allow"):
         cfg[key] = [cfg[key]] if isinstance(cfg[key], str) else cfg[key]
     start_logging(cfg.log)
