@@ -4,8 +4,8 @@ python examples/benchmarks/nb201_search.py --table nb201.csv.gz --seeds 100
 
 The table has the benchmark's architecture strings in `arch`, and a column for the accuracy that is
 searched for and one for the accuracy that is reported at the best of the first. Each of the 6,466
-distinct cells is scored once, and kept (proxies.cache). Writes curves.csv, to which the same command
-adds what is missing, table.md and curves.png.
+distinct cells is scored once, and kept (evaluators.proxies.cache). Writes curves.csv, to which the same
+command adds what is missing, table.md and curves.png.
 """
 
 import argparse

@@ -31,9 +31,22 @@ SPINS = "1000"
 """What libgomp itself takes where it knows of more threads than cores."""
 
 
+class _Stderr(logging.StreamHandler[Any]):
+    """Writes to what `sys.stderr` is at the moment: a live progress line puts itself there, so that
+    messages go above it."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> Any:
+        """Standard error."""
+        return sys.stderr
+
+
 def start_logging(level: str) -> None:
     """Messages of nasplug and its plug-ins go to standard error."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Stderr()
     handler.setFormatter(logging.Formatter("%(message)s"))
     modules = (module for _, module in plugins().list_name_plugin())
     for name in ("nasplug", *{str(getattr(module, "__name__", "")) for module in modules}):
@@ -59,6 +72,8 @@ def _run(cfg: DictConfig) -> None:
         cfg[key] = cfg[key] if cfg[key] is None else str(cfg[key])
     plain: Any = OmegaConf.to_container(cfg, resolve=True)
     check_settings(plain)
+    for key in ("constraints", "under"):
+        cfg[key] = {} if cfg[key] is None else cfg[key]
     for key in ("objectives", "also", "measure_last", "allow"):
         cfg[key] = [cfg[key]] if isinstance(cfg[key], str) else cfg[key]
     start_logging(cfg.log)

@@ -20,6 +20,10 @@ def check_fit(space: SearchSpace, task: Task) -> None:
             network = space.build(space.smallest).eval()
     except NasplugError:
         return  # this space has no networks, or says itself what is wrong when they are needed
+    except (RuntimeError, MemoryError) as error:
+        raise NasplugError(
+            f"the smallest network of the space must fit into memory, but: {' '.join(str(error).split())}"
+        ) from error
     batch = next(iter(task.calibration_batches(EXAMPLES)), None)
     if batch is None:
         return

@@ -107,7 +107,7 @@ def search(
             log.info("%d architectures are already in %s", len(ledger), folder)
         feasibility = Feasibility(problem, ledger.table)
         if len(ledger) < budget:
-            if task is not None:
+            if task is not None and not set(columns) <= set(chain.computed):
                 check_fit(space, task)
             chain.prepare()
         bar = stack.enter_context(progress("searching", budget))
@@ -118,12 +118,12 @@ def search(
             )
             watcher.finish()
             result.plot_front()
-            feasibility.conclude()
         except OSError as error:
             raise NasplugError(
                 f"{folder} must be writable, but: {error.strerror or error}. What was measured before "
                 "is safe; make room and run the same again"
             ) from error
+    feasibility.conclude()
     plugins().hook.nasplug_finished(run=result)
     return result
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from nasplug.plugins.choices import config_dir, config_dirs
 
 COMMENT = re.compile(r"[\s,\]}]*#\s*(.*)")
 
@@ -24,13 +26,25 @@ def knobs(path: Path) -> list[Knob]:
     """Every setting of a YAML file, in order; a comment stands beside its key, or in the lines above.
 
     Keys that describe the file (`defaults`, `_target_`) are left out; a mapping without a comment of
-    its own is told by its keys.
+    its own is told by its keys. A file that changes another of its group has that one's settings too.
     """
     import yaml
 
     text = path.read_text(encoding="utf-8")
     root = yaml.compose(text, Loader=yaml.SafeLoader)
-    return list(_knobs(root, "", text.splitlines())) if root is not None else []
+    found = {k.key: k for base in _bases(path) for k in knobs(base)}
+    for own in _knobs(root, "", text.splitlines()) if root is not None else ():
+        before = found.get(own.key)
+        found[own.key] = replace(own, comment=own.comment or (before.comment if before else ""))
+    return list(found.values())
+
+
+def _bases(path: Path) -> list[Path]:
+    """The files of the same group, of whichever plug-in, that a file's defaults start from."""
+    names = [e for e in settings(path).get("defaults", []) if isinstance(e, str) and e != "_self_"]
+    folders = [Path(config_dir()), *config_dirs().values()]
+    files = [folder / path.parent.name / f"{name}.yaml" for name in names for folder in folders]
+    return [file for file in files if file.exists()]
 
 
 def summary(path: Path) -> str:

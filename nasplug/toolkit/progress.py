@@ -33,8 +33,10 @@ def progress(description: str, total: int) -> Iterator[Bar]:
             yield bar
     else:
         lines = _Lines(description, total)
-        yield lines
-        lines.end()
+        try:
+            yield lines
+        finally:
+            lines.end()
 
 
 @contextmanager
@@ -68,25 +70,30 @@ class _Live:
 
 
 class _Lines:
+    """A line a tenth of the work, and one of its end, whenever that is."""
+
     def __init__(self, description: str, total: int) -> None:
         self.description, self.total, self.done = description, total, 0
-        self.logged = 0
         self.fields: dict[str, object] = {}
+        self.logged: tuple[int, str] = (0, "")
         self.start = time.monotonic()
 
     def advance(self, steps: int = 1, **fields: object) -> None:
         self.fields |= fields
         before, self.done = self.done, self.done + steps
-        if self.done * LINES // self.total > before * LINES // self.total:
+        if (
+            self.done < self.total
+            and self.done * LINES // self.total > before * LINES // self.total
+        ):
             self._log()
 
     def end(self) -> None:
-        """The work is over: a line where the last one was not of its end."""
-        if self.done > self.logged:
+        """The work is over, or stopped: its last state, if that was not said."""
+        if self.done and self.logged != (self.done, _text(self.fields)):
             self._log()
 
     def _log(self) -> None:
-        self.logged = self.done
+        self.logged = self.done, _text(self.fields)
         log.info(
             "%s %d/%d  %s  %.0f s",
             self.description,

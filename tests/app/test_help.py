@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import nasplug
-from nasplug.plugins.choices import groups
+from nasplug.plugins.choices import config_dirs, groups
 from nasplug.plugins.comments import Knob, inner_choices, knobs, summary
 
 ROOT = Path(__file__).parents[2]
@@ -73,7 +73,9 @@ def test_help_of_a_choice_shows_its_settings_and_those_inside(cli):
     status, out, _ = cli("+strategy=linas", "--help")
     assert status == 0 and "Choices" not in out
     assert out.startswith("+strategy=linas")
-    assert "  strategy.predictors={}" in out and "# one of their own for some metrics" in out
+    (path,) = [f for d in config_dirs().values() for f in d.glob("strategy/linas.yaml")]
+    (knob,) = [k for k in knobs(path) if k.key == "predictors"]
+    assert "  strategy.predictors={}" in out and f"# {knob.comment}" in out and knob.comment
     assert "\nstrategy@strategy.inner=nsga2" in out
     assert "  strategy.inner.population=50" in out and "  strategy.predictor." in out
     out = cli("--help", "evaluator=recorded", "evaluators.phone=table", "budget=5")[1]

@@ -26,7 +26,7 @@ budget={a:1} budget=nan
 objectives=[] objectives={q:1} objectives=[[macs]] objectives=5 objectives=[5]
 objectives=[macs,macs] objectives=true
 objectives=[null] objectives=nope objectives=[macs,nope] objectives=''
-constraints=5 constraints=null constraints=[macs] constraints=macs constraints={macs:5}
+constraints=5 constraints=[macs] constraints=macs constraints={macs:5}
 constraints.macs=5
 constraints.macs.max=abc constraints.macs.max=null constraints.macs.max=nan
 constraints.macs.max=inf
@@ -39,7 +39,7 @@ to=[a] storage=5 storage=nope storage=sqlite:////proc/nope.db storage=[] device=
 device=[cpu]
 weights=5 weights=[a] log=5 log=loud log=null log=[info] pick=[1] pick=1.5 pick=null format=zip
 format=null
-under=5 under=null under.latency=10 under.macs=null under={macs:{maximum:5}} under.macs.max=nan
+under=5 under.latency=10 under.macs=null under={macs:{maximum:5}} under.macs.max=nan
 under={q:{min:2,max:1}}
 allow=5 allow=null older=-1 older=nan older=soon clear=[a] measure_last=5 measure_last=null measure_last={a:b}
 correlate=5 correlate=null correlate.n=2 correlate.n=abc correlate.scores=5 correlate.scores={a:b}
@@ -185,6 +185,7 @@ _ALONE = {
     "train without": ["mode=train", "~evaluator", "+space=ofa_mbv3"],
     "no pool": [*FAST, "warmup.proxy=synflow", "warmup.pool=0"],
     "no candidates": [*FAST, "move.proxy=synflow", "move.candidates=many"],
+    "too large": [*FAST[:2], "space.width_mult=1e6", "budget=2"],
     "a name too long": [*FAST, f"run={'x' * 300}"],
 }  # fmt: skip
 
@@ -216,6 +217,7 @@ WORKS = {
     "no main evaluator": ["~evaluator", *FAST],
     "null evaluator": ["evaluator=null", *FAST],
     "no proxies": ["evaluators.proxies=null", *FAST],
+    "no limits": [*FAST, "constraints=null", "under=null"],
     "quiet": ["-q", *FAST],
     "flags first": ["--multirun", *FAST, "seed=0,1", "-q"],
     "flags last": [*FAST, "seed=2,3", "-q", "-m"],

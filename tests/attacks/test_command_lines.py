@@ -10,8 +10,6 @@ from attacks.command_lines import FAST, WORKS, fault, prepare, wrong
 
 ROOT = Path(__file__).parents[2]
 WRONG = wrong()
-UNCHECKED = {"growth nan", "tpe of no candidates"}
-"""Numbers of parts, which are checked where the parts declare them."""
 
 
 @pytest.fixture
@@ -35,9 +33,7 @@ def test_there_are_many():
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_a_wrong_command_line_is_answered_in_one_line(request, prepared, searched, name):
-    if name in UNCHECKED:
-        request.applymarker(pytest.mark.xfail(reason="numbers of parts are not checked yet"))
+def test_a_wrong_command_line_is_answered_in_one_line(prepared, searched, name):
     if "run=searched" in WRONG[name]:
         import shutil
 

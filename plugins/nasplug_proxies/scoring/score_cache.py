@@ -79,6 +79,6 @@ class ScoreCache:
     def _unwritable(self, error: OSError) -> NasplugError:
         return NasplugError(
             f"scores are kept in {self.path and self.path.parent}, which must be writable, but "
-            f"{error.strerror or error}; name another folder with proxies.cache=DIR, or keep none: "
-            "proxies.cache=memory"
+            f"{error.strerror or error}; name another folder with evaluators.proxies.cache=DIR, or "
+            "keep none: evaluators.proxies.cache=memory"
         )
