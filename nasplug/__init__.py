@@ -5,10 +5,11 @@ Everything public is here and is loaded when first used, so that `import nasplug
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # type checkers take it for true; `typing` itself would take time to import
 if TYPE_CHECKING:
+    from typing import Any
+
+    from nasplug.app.components import open_run as open_run
     from nasplug.app.export import load as load
     from nasplug.app.run import Run as Run
     from nasplug.app.search import search as search
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
     from nasplug.contracts.predictor import Predictor as Predictor
     from nasplug.contracts.proxy import Aggregator as Aggregator
     from nasplug.contracts.proxy import ZeroCostProxy as ZeroCostProxy
+    from nasplug.contracts.ranges import NonNegativeFloat as NonNegativeFloat
+    from nasplug.contracts.ranges import NonNegativeInt as NonNegativeInt
+    from nasplug.contracts.ranges import PositiveFloat as PositiveFloat
+    from nasplug.contracts.ranges import PositiveInt as PositiveInt
+    from nasplug.contracts.ranges import Range as Range
+    from nasplug.contracts.ranges import UnitInterval as UnitInterval
     from nasplug.contracts.space import SearchSpace as SearchSpace
     from nasplug.contracts.strategy import Preference as Preference
     from nasplug.contracts.strategy import Problem as Problem
@@ -35,16 +42,21 @@ if TYPE_CHECKING:
     from nasplug.contracts.types import Measurement as Measurement
     from nasplug.contracts.types import Metric as Metric
     from nasplug.contracts.types import Objective as Objective
+    from nasplug.contracts.types import Record as Record
+    from nasplug.contracts.types import Trial as Trial
     from nasplug.contracts.types import Variable as Variable
+    from nasplug.contracts.types import full_trials as full_trials
     from nasplug.engine.evaluator_chain import EvaluatorChain as EvaluatorChain
     from nasplug.plugins.building import make as make
     from nasplug.plugins.choices import choices as choices
     from nasplug.plugins.describing import describe as describe
     from nasplug.plugins.discovery import hookimpl as hookimpl
+    from nasplug.plugins.trust import import_allowed as import_allowed
     from nasplug.toolkit.progress import progress as progress
     from nasplug.toolkit.seeding import seeded as seeded
 
 _HOME = {
+    "app.components": ("open_run",),
     "app.export": ("load",),
     "app.run": ("Run",),
     "app.search": ("search",),
@@ -55,6 +67,14 @@ _HOME = {
     "contracts.inputs": ("Inputs", "call"),
     "contracts.predictor": ("Predictor",),
     "contracts.proxy": ("Aggregator", "ZeroCostProxy"),
+    "contracts.ranges": (
+        "NonNegativeFloat",
+        "NonNegativeInt",
+        "PositiveFloat",
+        "PositiveInt",
+        "Range",
+        "UnitInterval",
+    ),
     "contracts.space": ("SearchSpace",),
     "contracts.strategy": ("Preference", "Problem", "Strategy"),
     "contracts.supernet": ("SuperNetwork",),
@@ -66,13 +86,17 @@ _HOME = {
         "Measurement",
         "Metric",
         "Objective",
+        "Record",
+        "Trial",
         "Variable",
+        "full_trials",
     ),
     "engine.evaluator_chain": ("EvaluatorChain",),
     "plugins.building": ("make",),
     "plugins.choices": ("choices",),
     "plugins.describing": ("describe",),
     "plugins.discovery": ("hookimpl",),
+    "plugins.trust": ("import_allowed",),
     "toolkit.progress": ("progress",),
     "toolkit.seeding": ("seeded",),
 }
@@ -82,6 +106,8 @@ __all__ = sorted(_MODULE)  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:
+    import importlib
+
     if name not in _MODULE:
         raise AttributeError(f"module 'nasplug' has no attribute {name!r}")
     return getattr(importlib.import_module(f"nasplug.{_MODULE[name]}"), name)

@@ -1,6 +1,8 @@
 """What all tests share."""
 
+import logging
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -20,3 +22,31 @@ def shared_data() -> Path:
     if not DATA.is_dir():
         pytest.skip("the reference data, ../shared/data, are not beside the checkout")
     return DATA
+
+
+@pytest.fixture
+def cli(tmp_path, monkeypatch, capfd):
+    """Runs `python -m nasplug ARGUMENTS` in an empty folder; gives (status, stdout, stderr)."""
+    from nasplug.app.command_line import main
+    from nasplug.plugins.discovery import plugins
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    modules = (module.__name__ for module in plugins().get_plugins())
+    loggers = [logging.getLogger(name) for name in (None, "nasplug", *modules)]
+    before = [(x.level, list(x.handlers), x.propagate) for x in loggers]
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["nasplug", *arguments])
+        status = 0
+        try:
+            main()
+        except SystemExit as stop:
+            status = stop.code or 0
+        out, err = capfd.readouterr()
+        return status, out, err
+
+    yield run
+    for logger, (level, handlers, propagate) in zip(loggers, before, strict=True):
+        logger.setLevel(level)
+        logger.handlers, logger.propagate = handlers, propagate

@@ -36,7 +36,8 @@ class LightEvaluator(Evaluator):
     def __init__(self, seconds: float = 0.0, fails: int = 7, fatal: int = 0) -> None:
         self.seconds, self.fails, self.fatal = seconds, fails, fatal
 
-    def evaluate(self, archs, names):
+    def evaluate(self, trials, names):
+        archs = [trial.arch for trial in trials]
         return [self._one(arch, names) for arch in archs]
 
     def _one(self, arch, names):

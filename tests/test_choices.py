@@ -1,15 +1,16 @@
 """To be installed is to be tested: every choice of every group is composed, checked and built."""
 
 import inspect
+from pathlib import Path
 
 import pytest
 from hydra.utils import get_object
 
 import nasplug
 from nasplug.plugins.building import accepts, build
-from nasplug.plugins.choices import compose, groups
-from nasplug.plugins.describing import describe
-from nasplug.testing import ToySpace, ToyTask
+from nasplug.plugins.choices import compose, config_dir, config_dirs, groups
+from nasplug.plugins.comments import inner_choices, knobs
+from nasplug.testing import ToySpace, ToyTask, check_described
 
 GIVEN = {"space", "task", "strategy", "proxies"}
 """What the core hands to a constructor that has such a parameter."""
@@ -42,10 +43,28 @@ def test_builds(group, choice):
         "proxies": nasplug.make("evaluator", "proxies", space=ToySpace()),
     }
     part = build(config, **accepts(config, space=ToySpace(), task=ToyTask(), **wrapped))
-    if hasattr(part, "fit"):
-        return
-    missing = set(inspect.signature(type(part)).parameters) - set(describe(part))
-    assert not missing, f"constructor arguments not kept as attributes: {missing}"
+    check_described(part)
+
+
+def unexplained():
+    """Every setting of an installed choice, or of nasplug itself, that no comment explains."""
+    for folder in (Path(config_dir()), *config_dirs().values()):
+        for file in sorted(folder.rglob("*.yaml")):
+            if file.parent.name != "experiment":  # which only set what other files explain
+                for knob in knobs(file):
+                    if not knob.comment and not _given(file, knob.key):
+                        yield f"{file.parent.name}/{file.name}: {knob.key}"
+
+
+def _given(file, key):
+    """Whether a setting is a mere reference to one of config.yaml, or changes that of a part inside."""
+    inside = {name for _, name, _ in inner_choices(file)}
+    value = {k.key: k.default for k in knobs(file)}[key]
+    return key.split(".")[0] in inside or value == "${" + key + "}"
+
+
+def test_every_setting_has_a_comment():
+    assert not list(unexplained())
 
 
 @pytest.mark.parametrize("experiment", nasplug.choices("experiment"))

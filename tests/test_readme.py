@@ -5,7 +5,8 @@ import shlex
 from pathlib import Path
 
 import nasplug
-from nasplug.app.command_line import check
+from nasplug.app.command_words import parse
+from nasplug.app.words import check
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -45,8 +46,8 @@ def test_every_command_is_made_of_known_words():
     ]
     assert len(commands) >= 8
     for command in commands:
-        words = [w for w in shlex.split(command)[3:] if not w.startswith("-")]
-        check([w for w in words if "acme" not in w])
+        words = shlex.split(command)[3:]
+        check(parse([w for w in words if "acme" not in w]))
 
 
 def test_installed_choices_are_named():

@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "app": {"contracts", "toolkit", "engine", "plugins", "app"},
     "testing": {"contracts", "toolkit", "engine", "plugins", "testing"},
     "__main__": {"app"},
+    "elastic": {"toolkit"},  # the public name of toolkit/elastic
 }
 """The rings: a folder of nasplug/ to the folders that its files import, inside functions too."""
 HEAVY = {

@@ -44,9 +44,10 @@ class TestBudget:
         counted = []
 
         class Counting(LightEvaluator):
-            def evaluate(self, archs, names):
+            def evaluate(self, trials, names):
+                archs = [trial.arch for trial in trials]
                 counted.extend(archs)
-                return super().evaluate(archs, names)
+                return super().evaluate(trials, names)
 
         run = find(37, Counting())
         assert len(run.records) == 37 == len(counted) == len(set(counted))
@@ -147,16 +148,17 @@ class TestResults:
 def open_run_light(folder, run):
     """`open_run` needs classes that can be imported by name; these are of this very module."""
     sys.modules.setdefault("light", sys.modules[LightSpace.__module__])
-    return open_run(folder)
+    return open_run(folder, allow=["light"])
 
 
 class TestFailures:
     def test_an_exception_is_recorded_and_the_search_goes_on(self):
         class Raising(LightEvaluator):
-            def evaluate(self, archs, names):
+            def evaluate(self, trials, names):
+                archs = [trial.arch for trial in trials]
                 if archs[0][0] == 2:
                     raise ValueError("two is\ntoo much")
-                return super().evaluate(archs, names)
+                return super().evaluate(trials, names)
 
         errors = {
             r.outcome.error for r in find(40, Raising()).records if isinstance(r.outcome, Failure)
@@ -165,7 +167,8 @@ class TestFailures:
 
     def test_not_a_finite_number_is_a_failure(self):
         class Infinite(LightEvaluator):
-            def evaluate(self, archs, names):
+            def evaluate(self, trials, names):
+                archs = [trial.arch for trial in trials]
                 return [Measurement({"good": float("nan"), "slow": 1.0 * a[0]}) if a[1] else
                         Measurement({"good": 1.0, "slow": 2.0}) for a in archs]  # fmt: skip
 
@@ -199,7 +202,11 @@ class TestUnknown:
     def test_constraint(self):
         with pytest.raises(NasplugError, match="unknown constraint 'fast'"):
             find(constraints={"fast": {"max": 1}})
-        for wrong in ({"maximum": 1}, {"max": "x"}, {}, 3):
+        with pytest.raises(
+            NasplugError, match=r"constraints.slow.max must be a finite number, .*'x'"
+        ):
+            find(constraints={"slow": {"max": "x"}})
+        for wrong in ({"maximum": 1}, {}, 3):
             with pytest.raises(NasplugError, match=r"constraints.slow.max=NUMBER"):
                 find(constraints={"slow": wrong})
 
@@ -209,7 +216,7 @@ class TestResuming:
         first = find(30, run=tmp_path / "r")
 
         class Refusing(LightEvaluator):
-            def evaluate(self, archs, names):
+            def evaluate(self, trials, names):
                 raise AssertionError
 
         Refusing.__module__, Refusing.__qualname__ = LightEvaluator.__module__, "LightEvaluator"

@@ -4,8 +4,8 @@ python examples/benchmarks/nb201_search.py --table nb201.csv.gz --seeds 100
 
 The table has the benchmark's architecture strings in `arch`, and a column for the accuracy that is
 searched for and one for the accuracy that is reported at the best of the first. Each of the 6,466
-distinct cells is scored once, and kept (proxies.cache). Writes curves.csv, to which the same command
-adds what is missing, table.md and curves.png.
+distinct cells is scored once, and kept (evaluators.proxies.cache). Writes curves.csv, to which the same
+command adds what is missing, table.md and curves.png.
 """
 
 import argparse
@@ -21,6 +21,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 
 from nasplug import Objective, Problem, make
+from nasplug.contracts.types import full_trials
 
 SHOWN = (10, 20, 30, 40, 50, 75, 100, 150, 200, 300)
 GOAL = 73.2
@@ -100,13 +101,14 @@ def curve(strategy, problem, values, reported, budget):  # type: ignore[no-untyp
     """What is reported of the best so far, after each of `budget` measurements, shape (budget,)."""
     strategy.setup(problem)
     best, shown = -np.inf, []
-    while len(shown) < budget and (archs := strategy.ask(budget - len(shown))):
-        archs = list(archs)[: budget - len(shown)]
+    while len(shown) < budget and (trials := strategy.ask(budget - len(shown))):
+        trials = list(trials)[: budget - len(shown)]
+        archs = [trial.arch for trial in trials]
         for arch in archs:
             if values[arch] > best:
                 best, report = values[arch], reported[arch]
             shown.append(report)
-        strategy.tell(archs, np.array([[values[arch]] for arch in archs]))
+        strategy.tell(problem.results(trials, np.array([[values[arch]] for arch in archs])))
     return shown
 
 
@@ -176,7 +178,7 @@ def main() -> None:
     lookup = make("evaluator", "table", space=cells.space, path=options.table)
     archs = cells.space.valid(cells.space.enumerate())
     names = [options.objective, options.report]
-    rows = [outcome.values for outcome in lookup.evaluate(archs, names)]
+    rows = [outcome.values for outcome in lookup.evaluate(full_trials(archs), names)]
     values, reported = (
         {arch: row[name] for arch, row in zip(archs, rows, strict=True)} for name in names
     )

@@ -19,7 +19,7 @@ import matplotlib
 matplotlib.use("Agg")
 import numpy as np
 from matplotlib import pyplot as plt
-from nasplug_tables.recordings import read
+from nasplug_tables.recorded.recordings import read
 from scipy.stats import kendalltau
 
 from nasplug.app.components import measuring

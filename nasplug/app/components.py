@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Sequence
+import inspect
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nasplug.app.run import RESULTS, Run
+from nasplug.app.arguments import check_path
+from nasplug.app.run import Run, read_records
+from nasplug.app.stored import stored_config
 from nasplug.contracts.errors import NasplugError
 from nasplug.contracts.evaluator import Evaluator
 from nasplug.contracts.executor import Executor
 from nasplug.contracts.space import SearchSpace
 from nasplug.contracts.strategy import Problem, Strategy
 from nasplug.contracts.task import Task
-from nasplug.contracts.types import Constraint, Failure, Measurement, Objective, Outcome, Record
+from nasplug.contracts.types import Constraint, Objective
 from nasplug.engine.evaluator_chain import EvaluatorChain
-from nasplug.engine.run_folder import fingerprint, load_config
+from nasplug.engine.renamed_metrics import RenamedMetrics
+from nasplug.engine.run_folder import CONFIG, fingerprint
 from nasplug.plugins.building import accepts, build
+from nasplug.plugins.choices import choices
+from nasplug.plugins.restoring import restore
+from nasplug.plugins.trust import names_from
 
-CHAIN = ("evaluator", "costs", "proxies")
-"""The keys of the configuration that make the chain of evaluators, first things first."""
+log = logging.getLogger("nasplug")
+MAIN = "main"
+"""What `evaluator=NAME` is called among the evaluators of a run."""
 
 WRAPPERS = ("move", "warmup")
 """The keys of what is put around a strategy, from the inside out, where its `proxy` is named."""
@@ -35,6 +42,8 @@ class EvaluationComponents:
     space: SearchSpace
     task: Task | None
     evaluator: EvaluatorChain
+    evaluators: Mapping[str, Evaluator]
+    """Those of the chain by name, in its order."""
 
 
 @dataclass(frozen=True)
@@ -61,13 +70,12 @@ def assemble(cfg: Any) -> SearchComponents:
     strategy, executor = _strategy(plain, measuring), build(plain["executor"])
     metrics = measuring.evaluator.metrics
     objectives = plain["objectives"] or [next(iter(metrics)), "macs"]
-    if isinstance(objectives, str):
-        objectives = [objectives]
+    _say_what_is_hidden(measuring, [*objectives, *plain["constraints"], *plain["also"]], plain)
     config = {
         "choices": plain["choices"],
         **nodes,
         "strategy": plain["strategy"],
-        **{key: plain[key] for key in WRAPPERS if plain[key]["proxy"]},
+        **{key: plain[key] for key in _wrappers(plain)},
         "objectives": objectives,
         "constraints": plain["constraints"],
         "also": plain["also"],
@@ -90,14 +98,29 @@ def assemble(cfg: Any) -> SearchComponents:
     )
 
 
+def _wrappers(plain: Mapping[str, Any]) -> list[str]:
+    """The keys of the wrappers that are asked for, from the inside out."""
+    return [key for key in WRAPPERS if (plain.get(key) or {}).get("proxy")]
+
+
 def _strategy(plain: dict[str, Any], measuring: EvaluationComponents) -> Strategy:
-    """The strategy, in the wrappers that are asked for."""
+    """The strategy, in the wrappers that are asked for; each gets the evaluators that its
+    constructor has a parameter for, by name."""
     strategy: Strategy = build(plain["strategy"])
-    proxies = measuring.evaluator.evaluators[CHAIN.index("proxies")]
-    for key in WRAPPERS:
-        if plain[key]["proxy"]:
-            strategy = build(plain[key], strategy=strategy, proxies=proxies)
+    for key in _wrappers(plain):
+        given = accepts(plain[key], **measuring.evaluators)
+        for name in _needed(plain[key]) - {"strategy", *given}:
+            raise NasplugError(f"{key} needs the evaluator {name}; add it: evaluators.{name}=NAME")
+        strategy = build(plain[key], **{**given, "strategy": strategy})
     return strategy
+
+
+def _needed(node: Mapping[str, Any]) -> set[str]:
+    """The arguments without a default that the part of a node is not given by it."""
+    from hydra.utils import get_object
+
+    parameters = inspect.signature(get_object(node["_target_"])).parameters.values()
+    return {p.name for p in parameters if p.default is p.empty and p.name not in node}
 
 
 def measuring(cfg: Any) -> EvaluationComponents:
@@ -108,9 +131,11 @@ def measuring(cfg: Any) -> EvaluationComponents:
 
 
 def _measuring(plain: Any) -> tuple[dict[str, Any], EvaluationComponents]:
-    space_node, task_node = dict(plain["space"]), plain["task"]
+    space_node, task_node = dict(plain["space"]), plain.get("task")
+    found = evaluator_nodes(plain)
+    asked = [node for name, node in found.items() if name not in plain["measure_last"]]
     task = None
-    if accepts(plain["evaluator"], task=None) or "task" in plain["named"]:
+    if task_node and ("task" in plain["named"] or any(accepts(n, task=None) for n in asked)):
         task = build(task_node)
         for name, value in task.dims.items():
             if name in space_node and space_node[name] is None:
@@ -121,25 +146,89 @@ def _measuring(plain: Any) -> tuple[dict[str, Any], EvaluationComponents]:
                     f"{space_node[name]}; change the task's ({name} of task), and leave the space's out"
                 )
     space = build(space_node)
-    chain = [plain[key] for key in CHAIN]
-    nodes = {"space": space_node, "task": task_node if task else None, "evaluators": chain}
-    return nodes, EvaluationComponents(space, task, _chain(chain, space, task))
+    nodes = {"space": space_node, "task": task_node if task else None, "evaluators": found}
+    evaluators = _evaluators(
+        found, lambda node: build(node, **accepts(node, space=space, task=task))
+    )
+    chain = EvaluatorChain(tuple(evaluators.values()))
+    return nodes, EvaluationComponents(space, task, chain, evaluators)
 
 
-def _chain(nodes: Sequence[Any], space: SearchSpace, task: Task | None) -> EvaluatorChain:
-    evaluators: list[Evaluator] = []
-    for node in nodes:
-        evaluators.append(build(node, **accepts(node, space=space, task=task)))
-    return EvaluatorChain(evaluators)
+def evaluator_nodes(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """The evaluators of a configuration in the order in which they are asked: the main one, those
+    that the user added, and those of `measure_last`."""
+    others, last = plain.get("evaluators") or {}, plain["measure_last"]
+    for name, node in others.items():
+        if name == MAIN or not isinstance(node, Mapping) or "_target_" not in node:
+            word = "evaluator=NAME" if name == MAIN else f"evaluators.{name}=NAME"
+            known = ", ".join(choices("evaluator"))
+            raise NasplugError(f"evaluators.{name} must be chosen: {word}, one of {known}")
+    names = [n for n in others if n not in last] + [n for n in last if n in others]
+    main = {MAIN: plain["evaluator"]} if plain.get("evaluator") else {}
+    return main | {name: others[name] for name in names}
 
 
-def open_run(folder: str | Path) -> Run:
-    """The run in a folder, as its files have it; a search may be at work in it meanwhile."""
+def _say_what_is_hidden(
+    measuring: EvaluationComponents, names: Sequence[str], plain: Mapping[str, Any]
+) -> None:
+    """A metric that an evaluator of the user's knows, but that another one measures."""
+    for name in dict.fromkeys(names):
+        asked = [e for e, part in measuring.evaluators.items() if name in part.metrics]
+        first = asked[0] if asked else ""
+        for other in asked[1:]:
+            computed = name in measuring.evaluators[other].computed  # the same, whoever computes it
+            if other not in plain["measure_last"] and not computed:
+                log.warning(
+                    "%s is measured by %s, which comes first; evaluators.%s knows it too, and gives it "
+                    "a name of its own with evaluators.%s.rename.%s=NAME",
+                    name, "evaluator" if first == MAIN else f"evaluators.{first}", other, other, name,
+                )  # fmt: skip
+
+
+def _evaluators(
+    nodes: Mapping[str, Any], make: Callable[[Mapping[str, Any]], Evaluator]
+) -> dict[str, Evaluator]:
+    """Each of them, made; `rename` beside an evaluator's own settings renames its metrics."""
+    made: dict[str, Evaluator] = {}
+    for name, node in nodes.items():
+        renamed = node.get("rename") if isinstance(node, Mapping) else None
+        if renamed is None:
+            made[name] = make(node)
+        else:
+            own = {key: value for key, value in node.items() if key != "rename"}
+            made[name] = RenamedMetrics(make(own), renamed)
+    return made
+
+
+def open_space(folder: Path, allow: Sequence[str] = ()) -> SearchSpace:
+    """The space of the run in a folder alone; see `open_run`."""
+    config, file = stored_config(folder), folder / CONFIG
+    with names_from(file, allow):
+        space: SearchSpace = restore(config["space"], SearchSpace, f"space of {file}")
+    return space
+
+
+def open_run(folder: str | Path, allow: Sequence[str] = ()) -> Run:
+    """The run in a folder, as its ledger has it; a search may be at work in it meanwhile.
+
+    Its config.yaml may name parts of installed plug-ins, and what is in one of the packages that
+    `allow` names: `open_run("runs/mine", allow=["my_package"])`. Nothing else is imported.
+    """
+    check_path("folder", folder)
     folder = Path(folder)
-    config = load_config(folder)
-    space = build(config["space"])
-    task = build(config["task"]) if config["task"] else None
-    chain = _chain(config["evaluators"], space, task)
+    config = stored_config(folder)
+    file = folder / CONFIG
+    with names_from(file, allow):
+        space = restore(config["space"], SearchSpace, f"space of {file}")
+        task = config["task"] and restore(config["task"], Task, f"task of {file}")
+        what = f"one of evaluators of {file}"
+        nodes = config["evaluators"]
+        if isinstance(nodes, list):  # of `nasplug.search`, whose evaluators have no names
+            nodes = {str(i): node for i, node in enumerate(nodes)}
+        evaluators = _evaluators(
+            nodes, lambda node: restore(node, Evaluator, what, space=space, task=task)
+        )
+    chain = EvaluatorChain(tuple(evaluators.values()))
     objectives, constraints = config["objectives"], config["constraints"]
     columns = [*objectives, *constraints, *config["also"]]
     chain, known = chain.restrict(columns), chain.metrics
@@ -151,19 +240,4 @@ def open_run(folder: str | Path) -> Run:
         config["seed"],
         chain.computed,
     )
-    return Run(folder, problem, chain, _read(folder / RESULTS, columns), columns)
-
-
-def _read(path: Path, columns: Sequence[str]) -> list[Record]:
-    if not path.is_file():
-        raise NasplugError(f"{path} must exist, but the run has measured nothing yet")
-    records = []
-    with path.open(newline="") as file:
-        for row in csv.DictReader(file):
-            seconds = float(row["seconds"])
-            outcome: Outcome = Failure(row["error"], seconds)
-            if row["status"] == "ok":
-                outcome = Measurement({name: float(row[name]) for name in columns}, seconds)
-            arch = tuple(json.loads(row["architecture"]))
-            records.append(Record(int(row["number"]), arch, outcome))
-    return records
+    return Run(folder, problem, chain, read_records(folder, space, columns), columns)

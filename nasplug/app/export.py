@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
+import os
+import tempfile
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nasplug.app.arguments import check_path
+from nasplug.app.stored import stored_json
+from nasplug.contracts.architectures import as_architecture
 from nasplug.contracts.errors import NasplugError, unknown
+from nasplug.contracts.space import SearchSpace
 from nasplug.contracts.types import Measurement, Record
-from nasplug.plugins.building import build
 from nasplug.plugins.describing import describe
+from nasplug.plugins.restoring import restore
+from nasplug.plugins.trust import names_from
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,8 +33,11 @@ FORMATS = ("safetensors", "onnx")
 
 def write(run: Run, record: Record, folder: Path, format: str) -> Path:
     """Write the network of `record` to `folder`: a description that a person can read, the weights,
-    and, with format="onnx", the graph, checked against ONNX Runtime."""
-    from safetensors.torch import save_file
+    and, with format="onnx", the graph, checked against ONNX Runtime.
+
+    The description is written last, and holds checksums of the others: where it is, all is whole.
+    """
+    from safetensors.torch import save
 
     if format not in FORMATS:
         raise unknown("format", format, FORMATS)
@@ -41,25 +53,84 @@ def write(run: Run, record: Record, folder: Path, format: str) -> Path:
         "run": str(run.folder),
         "number": record.number,
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n")
-    save_file({k: v.contiguous() for k, v in network.state_dict().items()}, folder / WEIGHTS)
-    if format == "onnx":
-        _onnx(network, run.problem.space.example_inputs(2), folder / ONNX)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / DESCRIPTION).unlink(missing_ok=True)
+        weights = save({k: v.contiguous() for k, v in network.state_dict().items()})
+        sums = {WEIGHTS: _put(folder / WEIGHTS, weights)}
+        if format == "onnx":
+            with tempfile.TemporaryDirectory(prefix=".", dir=folder) as part:
+                _onnx(network, run.problem.space.example_inputs(2), Path(part) / ONNX)
+                for file in sorted(Path(part).iterdir()):  # large weights are in a file beside
+                    sums[file.name] = _put(folder / file.name, file.read_bytes())
+        description["sha256"] = sums
+        _put(folder / DESCRIPTION, json.dumps(description, indent=2).encode() + b"\n")
+    except OSError as error:
+        raise NasplugError(
+            f"{folder} must be writable, but: {error.strerror or error}; export it elsewhere"
+        ) from error
     return folder
 
 
-def load(path: str | Path) -> nn.Module:
-    """The exported network in a folder, in evaluation mode on the CPU, with equal outputs."""
-    from safetensors.torch import load_file
+def _put(path: Path, content: bytes) -> str:
+    """Write a whole file or none, and return its checksum."""
+    part = path.with_name(f".{path.name}.part")
+    part.write_bytes(content)
+    os.replace(part, path)
+    return hashlib.sha256(content).hexdigest()
 
+
+def load(path: str | Path, allow: Sequence[str] = ()) -> nn.Module:
+    """The exported network in a folder, in evaluation mode on the CPU, with equal outputs.
+
+    Its network.json may name parts of installed plug-ins, and what is in one of the packages that
+    `allow` names: `load("export/3", allow=["my_package"])`. Nothing else is imported.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load as parse
+
+    check_path("path", path)
     folder = Path(path)
-    if not (folder / DESCRIPTION).is_file():
-        raise NasplugError(f"an exported network has a {DESCRIPTION}, but {folder} has none")
-    description = json.loads((folder / DESCRIPTION).read_text())
-    network: nn.Module = build(description["space"]).build(tuple(description["architecture"]))
-    network.load_state_dict(load_file(folder / WEIGHTS))
+    file = folder / DESCRIPTION
+    _check_complete(folder)
+    described = stored_json(file, {"space": dict, "architecture": list})
+    with names_from(file, allow):
+        space: SearchSpace = restore(described["space"], SearchSpace, f"space of {file}")
+    arch = as_architecture(space, described["architecture"])
+    try:
+        network = space.build(arch)
+    except NasplugError:
+        raise
+    except Exception as error:  # whatever a space makes of a stranger's numbers
+        reason = " ".join(str(error).split())
+        raise NasplugError(f"the network of {file} cannot be built: {reason:.150}") from error
+    try:
+        content = (folder / WEIGHTS).read_bytes()
+        expected = described.get("sha256", {}).get(WEIGHTS)
+        if expected is not None and hashlib.sha256(content).hexdigest() != expected:
+            raise NasplugError(
+                f"{folder / WEIGHTS} must be what was exported with {file}, but its checksum is "
+                "another: it was changed or cut short; export the network again"
+            )
+        network.load_state_dict(parse(content))
+    except (OSError, SafetensorError, RuntimeError, AttributeError) as error:
+        reason = " ".join(str(error).split())
+        raise NasplugError(
+            f"{folder / WEIGHTS} must hold the weights of the network in {file}, but: {reason:.200}"
+        ) from error
     return network.eval()
+
+
+def _check_complete(folder: Path) -> None:
+    if (folder / DESCRIPTION).is_file() and (folder / WEIGHTS).is_file():
+        return
+    begun = [name for name in (DESCRIPTION, WEIGHTS) if (folder / name).exists()]
+    if begun or any(folder.glob(".*.part")):
+        raise NasplugError(
+            f"{folder} must hold {DESCRIPTION} and {WEIGHTS}, but an export was interrupted there; "
+            "export the network again: python -m nasplug mode=export run=.. pick=.."
+        )
+    raise NasplugError(f"an exported network has a {DESCRIPTION}, but {folder} has none")
 
 
 def _onnx(network: nn.Module, inputs: Any, path: Path) -> None:

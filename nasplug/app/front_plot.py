@@ -19,7 +19,7 @@ def plot_front(run: Run, path: Path) -> None:
     from matplotlib.figure import Figure
 
     main, *others = run.problem.objectives
-    table, mask = run.table(), run.front_mask()
+    table, mask = run.metrics_table(), run.front_mask()
     figure = Figure(figsize=(6.4 * len(others), 4.6), layout="constrained")
     FigureCanvasAgg(figure)
     for axes, other in zip(figure.subplots(1, len(others), squeeze=False)[0], others, strict=True):
@@ -50,7 +50,7 @@ def plot_front(run: Run, path: Path) -> None:
     figure.suptitle(
         f"{title}: {len(table)} measured" + (f", {failed} failed" if failed else ""), fontsize=11
     )
-    figure.savefig(path, dpi=150)
+    figure.savefig(path, dpi=150, format="png")
 
 
 def _label(objective: Objective) -> str:

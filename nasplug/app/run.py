@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nasplug.app import results_csv
+from nasplug.app.arguments import as_pick, check_box, check_path
+from nasplug.app.limits import check_limits
 from nasplug.contracts.errors import NasplugError, unknown
+from nasplug.contracts.space import SearchSpace
 from nasplug.contracts.strategy import Problem
-from nasplug.contracts.types import Architecture, FloatArray, Measurement, Record
+from nasplug.contracts.types import (
+    Architecture,
+    BoolArray,
+    FloatArray,
+    IntArray,
+    Measurement,
+    Record,
+    Trial,
+)
+from nasplug.engine.front import Front, metric_values
+from nasplug.engine.ledger import read_ledger
+from nasplug.engine.records import RecordTable
 from nasplug.toolkit import pareto
+from nasplug.toolkit.files import replacing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,12 +38,13 @@ RESULTS, FRONT, PICTURE = "results.csv", "front.csv", "front.png"
 
 
 class Run:
-    """The results of a search, in memory and, unless `folder` is None, in its folder.
+    """The results of a search: a view of its ledger, and the files in its folder, if it has one.
 
+    `records` are the ledger's own, and what a search adds to them is seen here at once.
     `results.csv` has a row a measured architecture in the order asked, `front.csv` the measured
     Pareto set under the constraints, with the same columns: `number`, `status` (ok or failed), a
-    column a metric, `architecture` (JSON list of option indices), `config` (JSON, variable name to
-    value), `seconds`, `error`.
+    column a metric, METRIC_std after it where some row has a spread, `architecture` (JSON list of
+    option indices), `config` (JSON, variable name to value), `seconds`, `error`.
     """
 
     def __init__(
@@ -38,107 +52,130 @@ class Run:
         folder: Path | None,
         problem: Problem,
         evaluator: Evaluator,
-        records: Sequence[Record] = (),
+        records: RecordTable | None = None,
         columns: Sequence[str] = (),
     ) -> None:
         self.folder, self.problem, self.evaluator = folder, problem, evaluator
         self.columns = tuple(dict.fromkeys((*problem.metrics, *columns)))
-        self._records = {record.number: record for record in records}
+        self._records = RecordTable(problem.space) if records is None else records
+        self._front = Front(problem, self._records)
+        self._front_written: object = None
+        if folder is not None:
+            self._results = results_csv.Results(folder / RESULTS, problem.space, self.columns)
 
     # ---- what was found ------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        """How many architectures were measured, or failed."""
+        return len(self._records)
+
+    @property
+    def failed(self) -> int:
+        """How many of them failed."""
+        return len(self._records.errors)
 
     @property
     def records(self) -> list[Record]:
         """Everything measured, in the order asked."""
-        return [self._records[number] for number in sorted(self._records)]
-
-    def add(self, record: Record) -> None:
-        """One more outcome."""
-        self._records[record.number] = record
+        return [self._records.record(row) for row in self._records.order().tolist()]
 
     def losses(self) -> FloatArray:
         """The objectives of `records`, to be minimised, shape (n, objectives); NaN rows failed."""
-        return self.problem.losses(self._values())
+        return self._losses(self._records.order())
 
-    def front_mask(self) -> np.ndarray:
+    def losses_since(self, n: int) -> FloatArray:
+        """The same of what arrived after the first `n`, in order of arrival."""
+        return self._losses(np.arange(n, len(self)))
+
+    def _losses(self, rows: IntArray) -> FloatArray:
+        return self.problem.losses(metric_values(self.problem, self._records, rows))
+
+    def front_mask(self) -> BoolArray:
         """Which of `records` are the measured Pareto set under the constraints, shape (n,)."""
-        values = self._values()
-        return pareto.nondominated(self.problem.losses(values), self.problem.violation(values))
+        return np.isin(self._records.order(), self.measured_front().rows)
 
-    def _values(self) -> FloatArray:
-        rows = np.full((len(self._records), len(self.problem.metrics)), np.nan)
-        for row, record in zip(rows, self.records, strict=True):
-            if isinstance(record.outcome, Measurement):
-                row[:] = [record.outcome.values[name] for name in self.problem.metrics]
-        return rows
+    def measured_front(self) -> Front:
+        """The measured Pareto set as it is now, kept from one call to the next."""
+        self._front.update()
+        return self._front
 
     def table(self) -> pd.DataFrame:
         """What `results.csv` holds."""
-        import pandas as pd
+        return self._frame(self._records.order())
 
-        return pd.DataFrame([self._row(record) for record in self.records], columns=self._header)
+    def metrics_table(self) -> pd.DataFrame:
+        """The same without `architecture` and `config`, which take most of the time."""
+        return self._frame(self._records.order(), without=("architecture", "config"))
 
     def front(self) -> pd.DataFrame:
         """What `front.csv` holds, sorted by the last objective, its lowest first."""
-        front = self.table()[self.front_mask()]
-        return front.sort_values(self.problem.objectives[-1].name, ignore_index=True)
+        return self._frame(self._front_rows())
 
-    @cached_property
-    def _header(self) -> list[str]:
-        return ["number", "status", *self.columns, "architecture", "config", "seconds", "error"]
+    def _front_rows(self) -> IntArray:
+        rows = self.measured_front().rows
+        last = self._records.values(self.problem.objectives[-1].name, rows)
+        return rows[np.argsort(last, kind="stable")]
 
-    def _row(self, record: Record) -> dict[str, Any]:
-        done = isinstance(record.outcome, Measurement)
-        return {
-            "number": record.number,
-            "status": "ok" if done else "failed",
-            **(record.outcome.values if isinstance(record.outcome, Measurement) else {}),
-            "architecture": json.dumps(record.arch),
-            "config": json.dumps(self.problem.space.config(record.arch)),
-            "seconds": round(record.outcome.seconds, 4),
-            "error": "" if isinstance(record.outcome, Measurement) else record.outcome.error,
-        }
+    def _frame(self, rows: IntArray, without: Sequence[str] = ()) -> pd.DataFrame:
+        space = self.problem.space
+        return results_csv.frame(self._records, space, self.columns, rows, without)
 
     def hypervolume(self, reference: Mapping[str, float], ideal: Mapping[str, float]) -> float:
         """The share of the box between `ideal` and `reference` (metric name to value) that the
         measured front dominates."""
+        check_box(self, reference, ideal)
         signs = {o.name: o.sign for o in self.problem.objectives}
         low = np.array([ideal[name] * sign for name, sign in signs.items()], float)
         high = np.array([reference[name] * sign for name, sign in signs.items()], float)
-        return pareto.hypervolume(self.losses()[self.front_mask()], high, low)
+        return pareto.hypervolume(self.measured_front().losses, high, low)
 
     # ---- picking one -----------------------------------------------------------------------------
 
     def best(
         self,
-        pick: str | int = "knee",
+        pick: str | int | Architecture | Record = "knee",
         under: Mapping[str, Mapping[str, float]] | None = None,
     ) -> Record:
         """One measured architecture.
 
-        `pick` is "knee" (the front's best compromise), the name of an objective (its best), or a
-        number (of that row of results.csv). `under` limits the choice to rows that keep it:
-        `under={"macs": {"max": 3e6}}`.
+        `pick` is "knee" (the front's best compromise), the name of an objective (its best), a number
+        (of that row of results.csv), or the architecture itself. `under` limits the choice to rows
+        that keep it: `under={"macs": {"max": 3e6}}`.
         """
-        records = self.records
-        if isinstance(pick, int) or pick.isdigit():
-            if int(pick) not in self._records:
+        chosen = as_pick(self, pick)
+        check_limits("under", under)
+        if isinstance(chosen, tuple):
+            return self._measured(chosen)
+        if isinstance(chosen, int) or chosen.isdigit():
+            rows = np.flatnonzero(self._records.numbers() == int(chosen))
+            if not len(rows):
                 raise NasplugError(
-                    f"pick must be a measured number below {len(records)}, got {pick}"
+                    f"pick must be a measured number below {len(self)}, got {chosen}"
                 )
-            return self._records[int(pick)]
-        rows = [
-            i for i in np.flatnonzero(self.front_mask()) if self._keeps(records[i], under or {})
+            return self._records.record(int(rows[0]))
+        front = self.measured_front()
+        kept = [
+            i
+            for i, row in enumerate(front.rows.tolist())
+            if self._keeps(self._records.record(row), under or {})
         ]
-        if not rows:
+        if not kept:
             raise NasplugError("no architecture on the front keeps the limits; loosen `under`")
-        losses = self.losses()[rows]
-        if pick == "knee":
-            return records[rows[pareto.knee(losses)]]
-        names = [o.name for o in self.problem.objectives]
-        if pick not in names:
-            raise unknown("pick", pick, ["knee", "a row's number", *names])
-        return records[rows[int(np.argmin(losses[:, names.index(pick)]))]]
+        losses, names = front.losses[kept], [o.name for o in self.problem.objectives]
+        if chosen == "knee":
+            best = pareto.knee(losses)
+        elif chosen in names:
+            best = int(np.argmin(losses[:, names.index(chosen)]))
+        else:
+            raise unknown("pick", chosen, ["knee", "a row's number", *names])
+        return self._records.record(int(front.rows[kept[best]]))
+
+    def _measured(self, arch: Architecture) -> Record:
+        if len(arch) != len(self.problem.space.variables) or Trial(arch) not in self._records:
+            raise NasplugError(
+                f"pick must be an architecture of this run, but {arch} was not measured"
+            )
+        return self._records.record(self._records.row(Trial(arch)))
 
     def _keeps(self, record: Record, under: Mapping[str, Mapping[str, float]]) -> bool:
         assert isinstance(record.outcome, Measurement)
@@ -152,7 +189,7 @@ class Run:
 
     def export(
         self,
-        pick: str | int | Architecture = "knee",
+        pick: str | int | Architecture | Record = "knee",
         path: str | Path | None = None,
         format: str = "safetensors",
         under: Mapping[str, Mapping[str, float]] | None = None,
@@ -160,10 +197,9 @@ class Run:
         """Write a measured network, stand-alone with its weights; returns its folder. See `load`."""
         from nasplug.app.export import write
 
-        arch = pick if isinstance(pick, tuple) else self.best(pick, under).arch
-        record = next((r for r in self.records if r.arch == arch), None)
-        if record is None:
-            raise NasplugError(f"{arch} was not measured in this run")
+        record = self.best(pick, under)
+        if path is not None:
+            check_path("path", path)
         if path is None and self.folder is None:
             raise NasplugError("a run without a folder needs `path`, where the network goes")
         target = Path(path) if path else (self.folder or Path()) / "export" / str(record.number)
@@ -172,20 +208,32 @@ class Run:
     # ---- files -----------------------------------------------------------------------------------
 
     def write(self) -> None:
-        """Rewrite `results.csv` and `front.csv`, each whole at any moment."""
-        if self.folder is not None:
-            _replace(self.folder / RESULTS, self.table())
-            _replace(self.folder / FRONT, self.front())
+        """Bring `results.csv` and `front.csv` up to date, each whole at any moment."""
+        if self.folder is None:
+            return
+        self._results.write(self._records)
+        path, space = self.folder / FRONT, self.problem.space
+        names = results_csv.header(self._records, self.columns)
+        state = (names, self.measured_front().changes)
+        if state != self._front_written or not path.exists():
+            results_csv.write(path, self._records, space, self.columns, self._front_rows())
+            self._front_written = state
 
     def plot_front(self) -> None:
         """Write `front.png`."""
         from nasplug.app.front_plot import plot_front
 
         if self.folder is not None and len(self.problem.objectives) > 1:
-            plot_front(self, self.folder / PICTURE)
+            with replacing(self.folder / PICTURE) as temporary:
+                plot_front(self, temporary)
 
 
-def _replace(path: Path, table: pd.DataFrame) -> None:
-    part = path.with_suffix(".part")
-    table.to_csv(part, index=False)
-    os.replace(part, path)
+def read_records(folder: Path, space: SearchSpace, columns: Sequence[str]) -> RecordTable:
+    """What a run's ledger holds, a search at work or not; where the ledger is in a storage that
+    others share, what its results.csv shows."""
+    found = read_ledger(folder, space)
+    if found is None and (folder / RESULTS).is_file():
+        found = results_csv.parse(folder / RESULTS, space, columns)
+    if found is None:
+        raise NasplugError(f"{folder} must hold measurements, but the run has measured nothing yet")
+    return found

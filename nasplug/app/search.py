@@ -3,47 +3,44 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from numbers import Number
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from nasplug.app.arguments import check_search
+from nasplug.app.fit import check_fit
+from nasplug.app.limits import Feasibility, check_reachable
 from nasplug.app.run import Run
 from nasplug.app.terminal import announce
+from nasplug.app.watcher import Watcher
 from nasplug.contracts.errors import NasplugError, unknown
 from nasplug.contracts.evaluator import Evaluator
 from nasplug.contracts.executor import Executor
 from nasplug.contracts.space import SearchSpace
 from nasplug.contracts.strategy import Problem, Strategy
 from nasplug.contracts.task import Task
-from nasplug.contracts.types import Constraint, Objective, Record
+from nasplug.contracts.types import Constraint, Objective
+from nasplug.engine.crash_recovery import CrashRecovery
 from nasplug.engine.evaluator_chain import EvaluatorChain
 from nasplug.engine.executors.serial import Serial
+from nasplug.engine.executors.worker import exit_if_only_imported
 from nasplug.engine.ledger import Ledger
 from nasplug.engine.loop import loop
 from nasplug.engine.run_folder import (
     FIRST_BUDGET,
+    STUDY,
     first_budget,
+    load_config,
     lock_folder,
     save_or_verify_config,
 )
 from nasplug.engine.safe_evaluation import SafeEvaluation
 from nasplug.plugins.describing import describe
 from nasplug.plugins.discovery import plugins
-from nasplug.toolkit import pareto
-from nasplug.toolkit.progress import Bar, progress
+from nasplug.toolkit.progress import progress
 
 log = logging.getLogger("nasplug")
-REWRITE = 2.0
-"""Seconds between two rewrites of the results while a search runs."""
-FIRST = 10
-"""How many architectures set the scale of the hypervolume shown."""
-REFRESH = 0.2
-"""Seconds between two updates of what the live line says."""
 
 
 def search(
@@ -74,8 +71,8 @@ def search(
     >>> costs = nasplug.make("evaluator", "costs", space=space)
     >>> search(space, costs, nasplug.make("strategy", "random"), ["macs", "params"], 20).front()
     """
-    if not isinstance(budget, int) or isinstance(budget, bool) or budget < 1:
-        raise NasplugError(f"budget must be a whole number of at least 1, but got {budget!r}")
+    exit_if_only_imported()
+    check_search(locals())
     chain = evaluator if isinstance(evaluator, EvaluatorChain) else _chain(evaluator)
     names = tuple(objectives or (next(iter(chain.metrics)), "macs"))
     goals = _objectives(names, chain)
@@ -85,36 +82,48 @@ def search(
     folder = Path(run) if run is not None else None
     planned = first_budget(folder, budget)
     problem = Problem(space, goals, limits, task, seed, chain.computed, budget=planned)
+    check_reachable(problem, chain.metrics)
     strategy.setup(problem)
     config = {**(config or _describe(locals())), FIRST_BUDGET: planned}
 
     with ExitStack() as stack:
+        study = None
         if folder is not None:
             stack.enter_context(lock_folder(folder))
-            save_or_verify_config(folder, config)
-        ledger = Ledger(folder, space, goals, storage)
-        result = Run(folder, problem, chain, ledger.records(), columns)
+            shared = storage is not None and storage != "memory"
+            name = {STUDY: folder.resolve().name} if shared else {}
+            save_or_verify_config(folder, {**config, **name})
+            study = load_config(folder).get(STUDY)
+        ledger = Ledger(folder, space, goals, storage, study)
+        stack.callback(ledger.close)
+        result = Run(folder, problem, chain, ledger.table, columns)
         announce(problem, columns, budget, config, folder)
         workers = executor or Serial()
+        if folder is not None and not workers.survives:
+            workers = CrashRecovery(workers, folder)
         stack.callback(workers.close)
         stack.callback(_write, result)
         if len(ledger):
             log.info("%d architectures are already in %s", len(ledger), folder)
+        feasibility = Feasibility(problem, ledger.table)
         if len(ledger) < budget:
+            if task is not None and not set(columns) <= set(chain.computed):
+                check_fit(space, task)
             chain.prepare()
         bar = stack.enter_context(progress("searching", budget))
-        watcher = _Watcher(result, bar)
-        bar.advance(min(len(ledger), budget), **watcher.state())
+        watcher = Watcher(result, bar, budget, feasibility)
         try:
             loop(
                 strategy, problem, ledger, SafeEvaluation(chain, columns), workers, budget, watcher
             )
+            watcher.finish()
             result.plot_front()
         except OSError as error:
             raise NasplugError(
                 f"{folder} must be writable, but: {error.strerror or error}. What was measured before "
                 "is safe; make room and run the same again"
             ) from error
+    feasibility.conclude()
     plugins().hook.nasplug_finished(run=result)
     return result
 
@@ -144,17 +153,13 @@ def _objectives(names: Sequence[str], chain: EvaluatorChain) -> tuple[Objective,
 def _constraints(
     limits: Mapping[str, Mapping[str, float]], chain: EvaluatorChain
 ) -> tuple[Constraint, ...]:
-    found = []
-    for name, limit in limits.items():
+    for name in limits:
         if name not in chain.metrics:
             raise unknown("constraint", name, chain.metrics)
-        numbers = isinstance(limit, Mapping) and all(isinstance(v, Number) for v in limit.values())
-        if not numbers or not limit or not {"min", "max"} >= set(limit):
-            raise NasplugError(
-                f"a constraint must be constraints.{name}.max=NUMBER or .min=NUMBER, got {limit!r}"
-            )
-        found.append(Constraint(name, **{k: float(v) for k, v in limit.items()}))
-    return tuple(found)
+    return tuple(
+        Constraint(name, **{side: float(value) for side, value in limit.items()})
+        for name, limit in limits.items()
+    )
 
 
 def _describe(arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -170,38 +175,3 @@ def _describe(arguments: Mapping[str, Any]) -> dict[str, Any]:
         "seed": arguments["seed"],
         "budget": arguments["budget"],
     }
-
-
-class _Watcher:
-    """Hears of each measurement: keeps the files fresh, the line live, and the plug-ins informed."""
-
-    def __init__(self, run: Run, bar: Bar) -> None:
-        self.run, self.bar = run, bar
-        self.shown, self.written = 0.0, time.monotonic()
-
-    def __call__(self, record: Record) -> None:
-        self.run.add(record)
-        plugins().hook.nasplug_measured(run=self.run, record=record)
-        now = time.monotonic()
-        self.bar.advance(1, **(self.state() if now - self.shown > REFRESH else {}))
-        self.shown = now if now - self.shown > REFRESH else self.shown
-        if now - self.written > REWRITE:
-            self.run.write()
-            self.written = time.monotonic()
-
-    def state(self) -> dict[str, str]:
-        """The best of each objective, and the hypervolume: that of the box which the first measured
-        span is 1, and it never falls once there are as many."""
-        losses = self.run.losses()
-        if not np.isfinite(losses).any():
-            return {}
-        best = np.nanmin(losses, axis=0)
-        shown = {
-            f"best {o.name}": f"{loss * o.sign:.4g}{'' if o.unit == '%' else ' '}{o.unit}".strip()
-            for o, loss in zip(self.run.problem.objectives, best, strict=True)
-        }
-        if len(best) > 1:
-            low, high = pareto.bounds(losses[:FIRST])
-            share = pareto.hypervolume(losses[self.run.front_mask()], high, low)
-            shown["hypervolume"] = f"{share:.3f}"
-        return shown

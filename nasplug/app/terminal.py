@@ -80,10 +80,9 @@ def conclude(run: Run) -> None:
 def show(run: Run) -> None:
     """Print the front."""
     front = run.front()
-    failed = int((run.table()["status"] == "failed").sum())
-    title = f"measured front: {len(front)} of {len(run.records)} architectures"
-    if failed:
-        title += f" ({failed} failed, see the column error)"
+    title = f"measured front: {len(front)} of {len(run)} architectures"
+    if run.failed:
+        title += f" ({run.failed} failed, see the column error)"
     units = {name: metric.unit for name, metric in run.evaluator.metrics.items()}
     header = ["number", *(f"{n} [{units[n]}]" if units.get(n) else n for n in run.columns)]
     kept = np.unique(np.linspace(0, len(front) - 1, min(ROWS, len(front))).round().astype(int))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Iterable
+from typing import Any
 
 
 class NasplugError(Exception):
@@ -23,7 +25,9 @@ def unknown(what: str, got: object, choices: Iterable[object]) -> NasplugError:
     names = sorted(str(c) for c in choices)
     near = difflib.get_close_matches(str(got), names, 1)
     hint = f"; did you mean {near[0]}?" if near else "."
-    return NasplugError(f"unknown {what} {got!r}{hint} Known: {', '.join(names) or '(none)'}")
+    return NasplugError(
+        f"unknown {what} {shortened(got)}{hint} Known: {', '.join(names) or '(none)'}"
+    )
 
 
 def at_least(what: str, value: float, least: float) -> None:
@@ -33,3 +37,27 @@ def at_least(what: str, value: float, least: float) -> None:
     """
     if value < least:
         raise NasplugError(f"{what} must be at least {least}, but got {value}")
+
+
+class _Short(reprlib.Repr):
+    """Without line breaks, nor addresses of memory, which say nothing and differ each time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring, self.maxlong = 60, 40
+
+    def repr_instance(self, x: Any, level: int) -> str:
+        """Objects that reprlib knows nothing of."""
+        try:
+            text = repr(x)
+        except Exception:  # whatever a stranger's __repr__ raises
+            return f"<{type(x).__name__}>"
+        return f"<{type(x).__name__}>" if " at 0x" in text or "\n" in text else text[:80]
+
+
+_short = _Short()
+
+
+def shortened(value: object) -> str:
+    """How an error shows what it got: on one line, and however large it is, in some words."""
+    return _short.repr(value)

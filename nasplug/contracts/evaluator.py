@@ -30,6 +30,9 @@ class Evaluator(ABC):
     """How many architectures `evaluate` is best given at a time. Results are saved chunk by chunk:
     1 where one takes long."""
 
+    runs_alone: tuple[str, ...] = ()
+    """Metrics that measure time: no other evaluation is under way while they are measured."""
+
     partial_fidelity: bool = False
     """Whether trials of a fidelity below 1 may be given to it: it measures them by that share of a full
     evaluation, or its metrics do not depend on the fidelity."""

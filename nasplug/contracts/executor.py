@@ -5,24 +5,30 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 
-from nasplug.contracts.types import Architecture, Outcome
+from nasplug.contracts.types import Outcome, Trial
+
+Measure = Callable[[Sequence[Trial]], list[Outcome]]
+"""Measures architectures, in order; it can be pickled."""
 
 
 class Executor(ABC):
     """Runs measurements, one at a time or many at once.
 
-    Order of calls: `run` for every batch of a search, always with the same `measure`; `close` at
-    the end, also after an error. Which results come of it never depends on the executor.
+    Order of calls: `run` for every batch of a search, always with one of the same few `measure`;
+    `close` at the end, also after an error. Which results come of it never depends on the executor.
     """
+
+    workers: int = 1
+    """How many calls of `measure` are under way at once, at most."""
+
+    survives: bool = False
+    """Whether an evaluation that ends its process (a crash in native code) does not end the search."""
 
     @abstractmethod
     def run(
-        self,
-        measure: Callable[[Sequence[Architecture]], list[Outcome]],
-        archs: Sequence[Architecture],
-        chunk: int,
+        self, measure: Measure, trials: Sequence[Trial], chunk: int
     ) -> Iterator[tuple[int, Outcome]]:
-        """Measure `archs`, `chunk` to a call, and yield (position, outcome) as they arrive."""
+        """Measure `trials`, `chunk` to a call, and yield (position, outcome) as they arrive."""
 
     def close(self) -> None:
         """Free what `run` holds."""

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+
 
 def fingerprint(*values: Any) -> str:
     """SHA-256 (64 hexadecimal digits) of tensors and arrays by type, shape and content, of mappings,
-    sequences and dataclasses of them, and of anything else by its `repr`. The order of a mapping counts.
+    sequences and dataclasses of them, and of anything else by its `repr`, without the addresses of
+    objects, which are others in every process. The order of a mapping counts.
 
     >>> fingerprint({"w": torch.zeros(2, 3)}, [1, "two"])
     """
@@ -36,7 +40,7 @@ def _add(digest: Any, value: Any) -> None:
         digest.update(f"{value.dtype} {tuple(value.shape)};".encode())
         digest.update(_content(value))
     else:
-        text = repr(value)
+        text = ADDRESS.sub("", repr(value))
         digest.update(f"{type(value).__name__} {len(text)} {text};".encode())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
@@ -12,6 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nasplug.contracts.architectures import (
+    TAKE_MANY,
+    TAKE_ONE,
+    as_architecture,
+    as_genes,
+    checked,
+)
 from nasplug.contracts.errors import NasplugError, unknown
 from nasplug.contracts.finalizer import Finalizer
 from nasplug.contracts.inputs import Inputs
@@ -38,9 +46,17 @@ class SearchSpace(ABC):
     give the same result, and `build` alone draws random numbers, from torch's global generator,
     which its caller seeds with `nasplug.seeded`.
 
+    Architectures that callers hand over are checked before an author's method sees them.
+
     Constructor arguments are kept as attributes of the same name, so that a space can be described
     in a file and built again.
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name in (*TAKE_ONE, *TAKE_MANY):
+            if inspect.isfunction(method := cls.__dict__.get(name)):
+                setattr(cls, name, checked(name, method))
 
     finalizers: Sequence[Finalizer] = ()
     """What every extracted network of the space needs beside its batch-norm statistics."""
@@ -65,7 +81,7 @@ class SearchSpace(ABC):
 
     def is_valid(self, archs: Archs) -> BoolArray:
         """Which architectures, in canonical form, belong to the space, shape (n,)."""
-        return np.ones(len(archs), bool)
+        return np.ones(len(as_genes(self, archs)), bool)
 
     def supernet(self) -> SuperNetwork:
         """A super-network with fresh weights whose sub-networks are this space's architectures."""
@@ -76,7 +92,8 @@ class SearchSpace(ABC):
     # ---- what follows from the variables -------------------------------------------------------
 
     @cached_property
-    def _counts(self) -> IntArray:
+    def option_counts(self) -> IntArray:
+        """How many options every variable has, shape (v,)."""
         return np.array([len(v.options) for v in self.variables], np.int64)
 
     @cached_property
@@ -104,7 +121,7 @@ class SearchSpace(ABC):
 
     def active(self, archs: Archs) -> BoolArray:
         """Which variables take part in each architecture, shape (n, v)."""
-        genes = np.asarray(archs, np.int64)
+        genes = as_genes(self, archs)
         on = np.ones(genes.shape, bool)
         known: dict[int, BoolArray] = {}
         for j, alternatives in enumerate(self._conditions):
@@ -122,14 +139,14 @@ class SearchSpace(ABC):
 
     def canonical(self, archs: Archs) -> IntArray:
         """The canonical form, shape (n, v): equal exactly for architectures of one network."""
-        genes = np.asarray(archs, np.int64)
+        genes = as_genes(self, archs)
         return np.where(self.active(genes), genes, 0)
 
     def features(self, archs: Archs) -> FloatArray:
         """Masked one-hot for predictors, shape (n, sum of options): inactive variables are all 0."""
         genes = self.canonical(archs)
-        out = np.zeros((len(genes), int(self._counts.sum())))
-        first = np.cumsum(self._counts) - self._counts
+        out = np.zeros((len(genes), int(self.option_counts.sum())))
+        first = np.cumsum(self.option_counts) - self.option_counts
         np.put_along_axis(out, first + genes, self.active(genes), axis=1)
         return out
 
@@ -160,9 +177,9 @@ class SearchSpace(ABC):
         """Distinct architectures of one component: every setting of the variables that steer others."""
         steering = {i for alts in self._conditions for entries in alts for i, _ in entries}
         steer = [j for j in part if j in steering]
-        if prod(int(self._counts[j]) for j in steer) > ENUMERABLE:
+        if prod(int(self.option_counts[j]) for j in steer) > ENUMERABLE:
             raise NasplugError(f"{type(self).__name__} is too entangled to count: override `size`")
-        settings = list(product(*(range(int(self._counts[j])) for j in steer)))
+        settings = list(product(*(range(int(self.option_counts[j])) for j in steer)))
         grid = np.array(settings, np.int64).reshape(len(settings), len(steer))
         genes = np.zeros((len(grid), len(self.variables)), np.int64)
         genes[:, steer] = grid
@@ -171,19 +188,23 @@ class SearchSpace(ABC):
         rest = [j for j in part if j not in steering]
         patterns, times = np.unique(on[keep][:, rest], axis=0, return_counts=True)
         return sum(
-            int(n) * prod(int(c) for c in self._counts[rest][pattern])
+            int(n) * prod(int(c) for c in self.option_counts[rest][pattern])
             for pattern, n in zip(patterns, times, strict=True)
         )
 
     def enumerate(self) -> IntArray:
         """Every distinct architecture, shape (size, v), in lexicographic order; small spaces only."""
-        raw = prod(int(c) for c in self._counts)
+        raw = prod(int(c) for c in self.option_counts)
         if raw > ENUMERABLE:
             raise NasplugError(
                 f"at most {ENUMERABLE} raw combinations can be enumerated, but {type(self).__name__} "
                 f"has {raw}"
             )
-        genes = np.indices(tuple(self._counts)).reshape(len(self._counts), -1).T.astype(np.int64)
+        genes = (
+            np.indices(tuple(self.option_counts))
+            .reshape(len(self.option_counts), -1)
+            .T.astype(np.int64)
+        )
         genes = np.unique(self.canonical(genes), axis=0)
         return genes[self.is_valid(genes)]
 
@@ -194,33 +215,42 @@ class SearchSpace(ABC):
 
         Every variable is drawn uniformly, then the whole is made canonical.
         """
+        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 0:
+            raise NasplugError(f"n of sample must be a whole number of at least 0, but got {n!r}")
+        if not isinstance(rng, np.random.Generator):
+            raise NasplugError(
+                f"rng of sample must be a generator, e.g. np.random.default_rng(0), but got {rng!r}"
+            )
         seen = set(exclude)
         found: list[Architecture] = []
         for _ in range(50):
             if len(found) >= n:
                 break
-            draw = rng.integers(0, self._counts, (max(2 * (n - len(found)), 16), len(self._counts)))
+            draw = rng.integers(
+                0, self.option_counts, (max(2 * (n - len(found)), 16), len(self.option_counts))
+            )
             for arch in self.valid(draw):
                 if arch not in seen and len(found) < n:
                     seen.add(arch)
                     found.append(arch)
-        if len(found) < n and prod(int(c) for c in self._counts) <= ENUMERABLE:
+        if len(found) < n and prod(int(c) for c in self.option_counts) <= ENUMERABLE:
             rest = [a for a in map(tuple, self.enumerate().tolist()) if a not in seen]
             found += [rest[i] for i in rng.permutation(len(rest))[: n - len(found)]]
-        return np.array(found, np.int64).reshape(len(found), len(self._counts))
+        return np.array(found, np.int64).reshape(len(found), len(self.option_counts))
 
     def valid(self, archs: Archs) -> list[Architecture]:
         """The valid ones of `archs`, canonical, as tuples, in order; repeats stay."""
-        genes = self.canonical(np.asarray(archs, np.int64).reshape(-1, len(self._counts)))
+        genes = self.canonical(as_genes(self, archs))
         return [tuple(row) for row in genes[self.is_valid(genes)].tolist()]
 
     def neighbours(self, arch: Architecture) -> list[Architecture]:
         """Every other valid architecture that one change of one active variable reaches."""
+        arch = as_architecture(self, arch)
         on = self.active([arch])[0]
         edits = [
             (*arch[:j], k, *arch[j + 1 :])
             for j in np.flatnonzero(on)
-            for k in range(self._counts[j])
+            for k in range(self.option_counts[j])
             if k != arch[j]
         ]
         return [a for a in dict.fromkeys(self.valid(edits)) if a != tuple(arch)]
@@ -232,11 +262,17 @@ class SearchSpace(ABC):
 
     def options(self, arch: Architecture) -> dict[str, Any]:
         """The active variables by name, with their values."""
+        arch = as_architecture(self, arch)
         on = self.active([arch])[0]
         return {v.name: v.options[i] for v, i, a in zip(self.variables, arch, on, strict=True) if a}
 
     def arch(self, config: Mapping[str, Any]) -> Architecture:
         """The canonical architecture of a `config`; variables that it leaves out take their first option."""
+        if not isinstance(config, Mapping):
+            raise NasplugError(
+                f"config must be a mapping of variables to values, e.g. {{{self.variables[0].name!r}: "
+                f"{self.variables[0].options[0]!r}}}, but got {config!r}"
+            )
         names = {v.name for v in self.variables}
         for name in config:
             if name not in names:
@@ -244,11 +280,12 @@ class SearchSpace(ABC):
         genes = []
         for variable in self.variables:
             value = config.get(variable.name, variable.options[0])
-            if value not in variable.options:
+            place = next((i for i, o in enumerate(variable.options) if _same(o, value)), None)
+            if place is None:
                 raise NasplugError(
                     f"{variable.name} must be one of {list(variable.options)}, but got {value!r}"
                 )
-            genes.append(variable.options.index(value))
+            genes.append(place)
         arch: Architecture = tuple(self.canonical([tuple(genes)])[0].tolist())
         if not self.is_valid([arch])[0]:
             raise NasplugError(f"{dict(config)} is not a valid architecture of this space")
@@ -272,3 +309,11 @@ class SearchSpace(ABC):
             for v in self.variables
         ]
         return tuple(self.canonical([tuple(genes)])[0].tolist())
+
+
+def _same(option: Any, value: Any) -> bool:
+    """Whether a value is an option; what cannot be compared, such as an array, is none."""
+    try:
+        return bool(option == value)
+    except Exception:
+        return False

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, final
 from nasplug.contracts.errors import unknown
 from nasplug.contracts.evaluator import Evaluator
 from nasplug.contracts.types import Architecture, Failure, Measurement, Metric, Outcome, Trial
+from nasplug.engine.outcomes import plain_outcomes
 
 if TYPE_CHECKING:
     from torch import nn
@@ -41,13 +42,21 @@ class EvaluatorChain(Evaluator):
     @property
     def computed(self) -> tuple[str, ...]:  # type: ignore[override]
         """Those metrics that the evaluator which measures them takes from the space."""
-        measures = {name: e for e in reversed(self.evaluators) for name in e.metrics}
-        return tuple(name for name, e in measures.items() if name in e.computed)
+        return tuple(name for name, e in self._measures().items() if name in e.computed)
+
+    @property
+    def runs_alone(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Those metrics that the evaluator which measures them measures alone."""
+        return tuple(name for name, e in self._measures().items() if name in e.runs_alone)
 
     @property
     def partial_fidelity(self) -> bool:  # type: ignore[override]
         """Whether every one of them takes trials of a fidelity below 1."""
         return all(e.partial_fidelity for e in self.evaluators)
+
+    def _measures(self) -> dict[str, Evaluator]:
+        """Metric to the first evaluator that knows it."""
+        return {name: e for e in reversed(self.evaluators) for name in e.metrics}
 
     def prepare(self) -> None:
         """Prepare each."""
@@ -59,9 +68,10 @@ class EvaluatorChain(Evaluator):
         outcomes: list[Outcome] = [Measurement({}) for _ in trials]
         for evaluator, share in self._share(names):
             left = [i for i, outcome in enumerate(outcomes) if isinstance(outcome, Measurement)]
-            new = evaluator.evaluate([trials[i] for i in left], share)
+            returned = evaluator.evaluate([trials[i] for i in left], share)
+            new = plain_outcomes(returned, share, len(left))
             for i, outcome in zip(left, new, strict=True):
-                outcomes[i] = _merge(outcomes[i], outcome)
+                outcomes[i] = merge(outcomes[i], outcome)
         return outcomes
 
     def network(self, arch: Architecture) -> nn.Module:
@@ -81,8 +91,10 @@ class EvaluatorChain(Evaluator):
         return shares
 
 
-def _merge(old: Outcome, new: Outcome) -> Outcome:
+def merge(old: Outcome, new: Outcome) -> Outcome:
+    """One outcome of what was measured first and what was measured then."""
     seconds = old.seconds + new.seconds
     if isinstance(new, Failure) or isinstance(old, Failure):
         return Failure(new.error if isinstance(new, Failure) else "", seconds)
-    return Measurement({**old.values, **new.values}, seconds, {**old.spread, **new.spread})
+    load = new.load if old.load is None else old.load
+    return Measurement({**old.values, **new.values}, seconds, {**old.spread, **new.spread}, load)

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import final
 
 from nasplug.contracts.errors import NasplugError
 from nasplug.contracts.space import SearchSpace
-from nasplug.contracts.types import Architecture, Failure, Measurement, Objective, Outcome, Record
-
-if TYPE_CHECKING:
-    from optuna.storages import BaseStorage
-
-JOURNAL = "journal.log"
+from nasplug.contracts.types import Measurement, Objective, Record, Trial
+from nasplug.engine.journal import JOURNAL, keep, read
+from nasplug.engine.journal_writer import Journal, attributes, objective_values, plain, quiet
+from nasplug.engine.records import RecordTable
 
 
+@final
 class Ledger:
-    """One Optuna trial an architecture, written when it is measured.
+    """One Optuna trial a measurement, written when it is made.
 
     `storage` is any Optuna storage address, "memory", or None for a journal file in `folder`. The
     caller holds the folder: nobody else writes to it. Trials bear the design variables as
     parameters, the objectives as values, and as user attributes `number`, `architecture`,
     `metrics`, `spread`, `seconds` and `error`.
+
+    A journal holds the run's study alone, and whatever that is called, it is the run's: the folder
+    may be renamed, copied, or reached by another path. In a storage that others share, the study
+    is the one called `study`.
     """
 
     def __init__(
@@ -33,119 +35,113 @@ class Ledger:
         space: SearchSpace,
         objectives: Sequence[Objective],
         storage: str | None = None,
+        study: str | None = None,
     ) -> None:
-        import optuna
+        self._store: Journal | _Study | None = None
+        self.table = RecordTable(space)
+        """What is written, in columns; `Run` reads it."""
 
-        self._space, self._objectives = space, tuple(objectives)
-        kind = optuna.distributions.CategoricalDistribution
-        self._distributions = {
-            v.name: kind([_optuna(option) for option in v.options]) for v in space.variables
-        }
-        with warnings.catch_warnings(), _quiet():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            try:
-                self._study = optuna.create_study(
-                    storage=_open(folder, storage),
-                    study_name=folder.name if folder else None,
-                    directions=[o.direction for o in objectives],
-                    load_if_exists=True,
-                )
-                self._study.set_metric_names([o.name for o in objectives])
-            except OSError:
-                raise
-            except Exception as error:  # a database driver's own words
-                text = str(error).splitlines()[0] if str(error) else type(error).__name__
-                raise NasplugError(
-                    f"storage {storage or folder} cannot be opened: {text}"
-                ) from error
-        self._records = {r.arch: r for r in map(_read, self._study.get_trials(deepcopy=False))}
+        name = study or (folder.resolve().name if folder else None)
+        if storage is not None and storage != "memory":
+            self._store = _Study(storage, name, space, objectives)
+        elif storage is None and folder is not None:
+            self._store = Journal(folder / JOURNAL, space, objectives, name or "run")
+        if self._store is not None:
+            self.table = self._store.table
 
-    def __contains__(self, arch: Architecture) -> bool:
-        return arch in self._records
+    def __contains__(self, trial: Trial) -> bool:
+        return trial in self.table
 
-    def __getitem__(self, arch: Architecture) -> Record:
-        return self._records[arch]
+    def __getitem__(self, trial: Trial) -> Record:
+        return self.table.record(self.table.row(trial))
 
     def __len__(self) -> int:
-        return len(self._records)
+        return len(self.table)
 
     def records(self) -> list[Record]:
         """Everything measured, in the order asked."""
-        return sorted(self._records.values(), key=lambda record: record.number)
+        return [self.table.record(row) for row in self.table.order().tolist()]
+
+    def failures(self) -> list[str]:
+        """Why architectures failed, in order of arrival: a reason for each that did."""
+        return list(self.table.errors.values())
 
     def add(self, record: Record) -> None:
         """Write one outcome down; when this returns, it survives whatever comes."""
+        if self._store is None:
+            self.table.add(record)
+        else:
+            self._store.add(record)
+
+    def close(self) -> None:
+        """Nothing more is added."""
+        if self._store is not None:
+            self._store.close()
+
+
+def read_ledger(folder: Path, space: SearchSpace) -> RecordTable | None:
+    """The records in a run's folder, unlocked and unchanged, while a search may be at work in it;
+    None if its ledger is elsewhere, or nothing has been written yet."""
+    path = folder / JOURNAL
+    if not path.is_file():
+        return None
+    found = read(path, space)
+    return found.records.get(found.study(folder.resolve().name))
+
+
+@final
+class _Study:
+    """A study in a storage of Optuna's own."""
+
+    def __init__(
+        self, storage: str, name: str | None, space: SearchSpace, objectives: Sequence[Objective]
+    ) -> None:
+        import optuna
+
+        self._space, self._objectives, self.table = space, objectives, RecordTable(space)
+        kind = optuna.distributions.CategoricalDistribution
+        self._distributions = {v.name: kind([plain(o) for o in v.options]) for v in space.variables}
+        with quiet(), _clear(storage):
+            self._study = optuna.create_study(
+                storage=storage,
+                study_name=name,
+                directions=[o.direction for o in objectives],
+                load_if_exists=True,
+            )
+            self._study.set_metric_names([o.name for o in objectives])
+            trials = self._study.get_trials(deepcopy=False)
+        for trial in trials:
+            if "architecture" in trial.user_attrs:  # else it is somebody else's
+                keep(self.table, trial.user_attrs)
+
+    def add(self, record: Record) -> None:
+        """One more trial."""
         from optuna.trial import TrialState, create_trial
 
-        outcome, options = record.outcome, self._space.options(record.arch)
-        attributes: dict[str, Any] = {
-            "number": record.number,
-            "architecture": list(record.arch),
-            "seconds": outcome.seconds,
-        }
-        if isinstance(outcome, Measurement):
-            attributes |= {"metrics": dict(outcome.values), "spread": dict(outcome.spread)}
-        else:
-            attributes["error"] = outcome.error
-        done = isinstance(outcome, Measurement)
+        options = self._space.options(record.arch)
+        done = isinstance(record.outcome, Measurement)
         self._study.add_trial(
             create_trial(
                 state=TrialState.COMPLETE if done else TrialState.FAIL,
-                params={name: _optuna(value) for name, value in options.items()},
+                params={name: plain(value) for name, value in options.items()},
                 distributions={name: self._distributions[name] for name in options},
-                values=[outcome.values[o.name] for o in self._objectives]
-                if isinstance(outcome, Measurement)
-                else None,
-                user_attrs=attributes,
+                values=objective_values(record, self._objectives),
+                user_attrs=attributes(record),
             )
         )
-        self._records[record.arch] = record
+        self.table.add(record)
+
+    def close(self) -> None:
+        """The storage closes with the process."""
 
 
-def _optuna(option: Any) -> Any:
-    """An option as Optuna stores categories: as it is if plain, else its text."""
-    return option if isinstance(option, (str, int, float, bool, type(None))) else repr(option)
-
-
-def _read(trial: Any) -> Record:
-    kept = trial.user_attrs
-    outcome: Outcome
-    if "error" in kept:
-        outcome = Failure(kept["error"], kept["seconds"])
-    else:
-        outcome = Measurement(kept["metrics"], kept["seconds"], kept["spread"])
-    return Record(kept["number"], tuple(kept["architecture"]), outcome)
-
-
-def _open(folder: Path | None, storage: str | None) -> BaseStorage | str | None:
-    if storage == "memory" or (storage is None and folder is None):
-        return None
-    if storage is not None:
-        return storage
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
-
-    assert folder is not None
-    path = folder / JOURNAL
-    _mend(path)
-    return JournalStorage(JournalFileBackend(str(path)))
-
-
-def _mend(path: Path) -> None:
-    """Remove what a killed process left: Optuna's lock, and the half of a last line."""
-    path.with_name(path.name + ".lock").unlink(missing_ok=True)
-    if path.exists():
-        with path.open("rb+") as file:
-            file.truncate(file.read().rfind(b"\n") + 1)
-
-
-class _quiet:
-    """Optuna announces each study it opens; the run does so itself."""
-
-    def __enter__(self) -> None:
-        self.logger = logging.getLogger("optuna")
-        self.level = self.logger.level
-        self.logger.setLevel(logging.WARNING)
-
-    def __exit__(self, *_: object) -> None:
-        self.logger.setLevel(self.level)
+@contextmanager
+def _clear(storage: str) -> Iterator[None]:
+    """A database driver's own words, in one line."""
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        text = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise NasplugError(f"storage {storage} cannot be opened: {text}") from error

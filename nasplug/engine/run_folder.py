@@ -5,17 +5,22 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from nasplug.contracts.errors import NasplugError
+from nasplug.toolkit.files import replacing, sweep
+from nasplug.toolkit.locks import LockTimeout, exclusive_lock
 
 CONFIG, LOCK = "config.yaml", ".lock"
 FIRST_BUDGET = "first_budget"
 """The key of config.yaml that a raised budget leaves as it is: strategies are planned by it."""
 
-MAY_CHANGE_ON_RESUME = ("budget", FIRST_BUDGET, "executor", "choices")
+STUDY = "study"
+"""The key of config.yaml with the name of the run's study in a storage that others share."""
+
+MAY_CHANGE_ON_RESUME = ("budget", FIRST_BUDGET, "executor", "choices", STUDY)
 """What may differ when a run is continued."""
 
 
@@ -23,50 +28,69 @@ MAY_CHANGE_ON_RESUME = ("budget", FIRST_BUDGET, "executor", "choices")
 def lock_folder(folder: Path) -> Iterator[None]:
     """Have the folder, made if need be, to oneself; a second process is refused.
 
-    The system frees the lock when its process ends, however it ends.
+    The system frees the lock when its process ends, however it ends; the temporary files that an
+    earlier process left in the folder are removed.
     """
-    import filelock
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(folder / LOCK)
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        raise NasplugError(
-            f"{folder} must be used by one process at a time, but another is at work in it; wait "
-            "for it, or give this run its own folder: run=runs/NAME"
-        ) from None
-    except OSError as error:
-        reason = error.strerror or error
-        raise NasplugError(f"the run's folder {folder} must be writable, but: {reason}") from error
-    try:
+    with ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(exclusive_lock(folder / LOCK, wait=False))
+        except LockTimeout:
+            raise NasplugError(
+                f"{folder} must be used by one process at a time, but another is at work in it; wait "
+                "for it, or give this run its own folder: run=runs/NAME"
+            ) from None
+        except OSError as error:
+            reason = error.strerror or error
+            if (folder / LOCK).is_symlink():
+                reason = f"its {LOCK} is a symbolic link, which is not followed; remove it"
+            raise NasplugError(
+                f"the run's folder {folder} must be writable, but: {reason}"
+            ) from error
+        sweep(folder)
         yield
-    finally:
-        lock.release()
 
 
 def save_or_verify_config(folder: Path, config: Mapping[str, Any]) -> None:
-    """Write config.yaml, or make sure that what is there is the same; the budget may differ."""
+    """Write config.yaml, or make sure that what is there is the same; the budget may differ.
+
+    It is written when the run begins, and replaced where something differs that may.
+    """
     import yaml
 
-    path = folder / CONFIG
+    text = yaml.safe_dump(dict(config), sort_keys=False)
+    path, new = folder / CONFIG, yaml.safe_load(text)
     if path.exists():
-        differences = _differences(yaml.safe_load(path.read_text()) or {}, config)
-        if differences:
+        old = load_config(folder)
+        if differences := _differences(old, new):
             raise NasplugError(
                 f"{folder} holds a run of another configuration: {'; '.join(differences)}. Give this "
                 "one its own folder, run=runs/NAME, or take the old values"
             )
-    path.write_text(yaml.safe_dump(dict(config), sort_keys=False))
+        if STUDY in old:
+            new[STUDY] = old[STUDY]  # named once, whatever the folder is called since
+        if old == new:
+            return
+    with replacing(path) as temporary:
+        temporary.write_text(yaml.safe_dump(new, sort_keys=False), encoding="utf-8")
 
 
 def load_config(folder: Path) -> dict[str, Any]:
     """What config.yaml of a run says."""
     import yaml
 
-    if not (folder / CONFIG).is_file():
+    path = folder / CONFIG
+    if not path.is_file():
         raise NasplugError(f"run must be the folder of a run, with its {CONFIG}, but got {folder}")
-    config: dict[str, Any] = yaml.safe_load((folder / CONFIG).read_text())
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError):
+        config = None
+    if not isinstance(config, dict):
+        raise NasplugError(
+            f"{path} must hold the configuration of a run, but is empty or damaged. Put the file "
+            f"back; or remove it, rm {path}, and type the command of this very run again"
+        )
     return config
 
 
@@ -74,7 +98,7 @@ def first_budget(folder: Path | None, budget: int) -> int:
     """The budget with which the run in `folder` began; `budget` where nothing is there yet."""
     if folder is None or not (folder / CONFIG).is_file():
         return budget
-    config = load_config(folder) or {}
+    config = load_config(folder)
     return int(config.get(FIRST_BUDGET, config.get("budget", budget)))
 
 

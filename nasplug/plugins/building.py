@@ -1,4 +1,4 @@
-"""Builds parts from their configuration, and checks their arguments."""
+"""Builds parts from their configuration."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from nasplug.contracts.errors import NasplugError, unknown
+from nasplug.plugins.checking import check_arguments, check_present
 from nasplug.plugins.choices import choices, compose, one_line
+from nasplug.plugins.describing import check_kept
 from nasplug.plugins.discovery import plugins
 
 
@@ -43,9 +45,12 @@ def build(node: Any, **arguments: Any) -> Any:
             cause = cause.__cause__
         raise cause or NasplugError(one_line(error)) from None
     keywords = {**partial.keywords, **arguments}
-    _check(partial.func, keywords)
-    _check_present(partial.func, keywords)
-    return partial.func(**keywords)
+    check_arguments(partial.func, keywords)
+    check_present(partial.func, keywords)
+    part = partial.func(**keywords)
+    if inspect.isclass(partial.func):
+        check_kept(part)
+    return part
 
 
 def accepts(node: Any, **arguments: Any) -> dict[str, Any]:
@@ -65,37 +70,10 @@ def _check_inner(node: Any) -> None:
             _check_inner(value)
         if isinstance(value, Mapping) and "_target_" in value:
             own = {k: v for k, v in value.items() if not k.startswith("_") and not _has_parts(v)}
-            _check(get_object(value["_target_"]), own)
+            check_arguments(get_object(value["_target_"]), own)
 
 
 def _has_parts(value: Any) -> bool:
     if isinstance(value, Mapping):
         return "_target_" in value or any(map(_has_parts, value.values()))
     return isinstance(value, list) and any(map(_has_parts, value))
-
-
-def _check_present(target: Any, keywords: Mapping[str, Any]) -> None:
-    """No argument without a default is missing."""
-    for name, parameter in inspect.signature(target).parameters.items():
-        if parameter.default is parameter.empty and name not in keywords:
-            raise NasplugError(f"{target.__name__} needs {name!r}; give it, e.g. {name}=...")
-
-
-def _check(target: Any, keywords: Mapping[str, Any]) -> None:
-    """Every keyword is known, and of the type that the constructor declares."""
-    from typing import get_type_hints
-
-    from typeguard import TypeCheckError, check_type
-
-    parameters = inspect.signature(target).parameters
-    where = target.__name__
-    for name in keywords:
-        if name not in parameters:
-            raise unknown(f"argument of {where}", name, parameters)
-    hints = get_type_hints(target.__init__ if inspect.isclass(target) else target)
-    for name, value in keywords.items():
-        try:
-            check_type(value, hints.get(name, Any))
-        except TypeCheckError:
-            hint = inspect.formatannotation(hints[name])
-            raise NasplugError(f"{name} of {where} must be {hint}, but got {value!r}") from None

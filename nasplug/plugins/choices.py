@@ -13,6 +13,7 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 
 from nasplug.contracts.errors import NasplugError, unknown
 from nasplug.plugins.discovery import PACKAGE, home, plugins
+from nasplug.plugins.overrides import to_hydra
 
 
 def config_dir() -> str:
@@ -71,8 +72,8 @@ def choices(group: str) -> list[str]:
 
 
 def open_keys(overrides: Iterable[str]) -> list[str]:
-    """Overrides as Hydra wants them: `constraints` and `under` are mappings that the user fills."""
-    return [f"++{o}" if o.startswith(("constraints.", "under.")) else o for o in overrides]
+    """Overrides as Hydra wants them, from the words that users type."""
+    return to_hydra(overrides, Path(config_dir()) / "config.yaml")
 
 
 def named(overrides: Iterable[str]) -> list[str]:

@@ -6,6 +6,7 @@
 ...         return MySpace()
 """
 
+from nasplug.testing.described import check_described
 from nasplug.testing.evaluator import EvaluatorContract
 from nasplug.testing.fakes import ToyEvaluator, ToySpace, ToyTask
 from nasplug.testing.predictor import PredictorContract
@@ -26,4 +27,5 @@ __all__ = [
     "ToyEvaluator",
     "ToySpace",
     "ToyTask",
+    "check_described",
 ]

@@ -10,6 +10,7 @@ import numpy as np
 
 from nasplug.contracts.predictor import Predictor
 from nasplug.contracts.types import FloatArray
+from nasplug.testing.described import check_described
 from nasplug.testing.fakes import ToySpace
 
 
@@ -26,6 +27,9 @@ class PredictorContract:
 
     def test_fits_the_protocol(self, predictor: Any) -> None:
         assert isinstance(predictor, Predictor)
+
+    def test_is_described_by_its_constructor_arguments(self, predictor: Any) -> None:
+        check_described(predictor)
 
     def test_ranks_new_architectures(self, predictor: Any) -> None:
         from scipy.stats import kendalltau

@@ -10,6 +10,7 @@ from nasplug.contracts.proxy import ProxyScorer, ZeroCostProxy
 from nasplug.contracts.task import Task
 from nasplug.contracts.types import Failure
 from nasplug.plugins.building import make
+from nasplug.testing.described import check_described
 from nasplug.testing.fakes import ToySpace, ToyTask
 from nasplug.toolkit.seeding import seeded
 
@@ -63,6 +64,9 @@ class ProxyContract:
         second = [self.score(proxy, large), self.score(proxy, small)]
         assert all(map(math.isfinite, first))
         assert first == second[::-1]
+
+    def test_is_described_by_its_constructor_arguments(self, proxy: ZeroCostProxy) -> None:
+        check_described(proxy)
 
     def test_tells_networks_apart(self, proxy: ZeroCostProxy) -> None:
         assert self.score(proxy, self.network(4)) != self.score(proxy, self.network(8))

@@ -91,6 +91,11 @@ class TaskContract:
             other = outputs + torch.linspace(-2, 2, outputs.numel()).view_as(outputs)
             assert task.distillation(outputs, outputs) < task.distillation(other, outputs)
 
+    def test_the_fingerprint_of_its_data_is_always_the_same(self, task: Task) -> None:
+        again = pickle.loads(pickle.dumps(task))
+        assert isinstance(task.data_fingerprint(), str) and task.data_fingerprint()
+        assert task.data_fingerprint() == again.data_fingerprint()
+
     def test_pickles_and_is_described(self, task: Task) -> None:
         again = pickle.loads(pickle.dumps(task))
         batches = (next(iter(t.train_batches(8, seed=0))) for t in (task, again))

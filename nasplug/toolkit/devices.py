@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import fields, is_dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import nn
@@ -47,11 +47,10 @@ def channels_last(model: Module) -> Module:
     return model
 
 
-def to_cpu(model: Module) -> Module:
-    """`model` on the CPU in torch's usual memory layout, as it is exported; changed in place."""
-    for tensor in (*model.parameters(), *model.buffers()):
-        tensor.data = tensor.data.to("cpu", memory_format=torch.contiguous_format)
-    return model
+def to_cpu(model: nn.Module) -> nn.Module:
+    """`model` itself, moved to the CPU, its weights in the usual layout in memory."""
+    moved: nn.Module = cast(Any, model).to("cpu", memory_format=torch.contiguous_format)
+    return moved
 
 
 def precision(device: torch.device) -> AbstractContextManager[Any]:

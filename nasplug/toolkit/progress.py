@@ -32,7 +32,11 @@ def progress(description: str, total: int) -> Iterator[Bar]:
         with _terminal(description, total) as bar:
             yield bar
     else:
-        yield _Lines(description, total)
+        lines = _Lines(description, total)
+        try:
+            yield lines
+        finally:
+            lines.end()
 
 
 @contextmanager
@@ -66,24 +70,38 @@ class _Live:
 
 
 class _Lines:
+    """A line a tenth of the work, and one of its end, whenever that is."""
+
     def __init__(self, description: str, total: int) -> None:
         self.description, self.total, self.done = description, total, 0
         self.fields: dict[str, object] = {}
+        self.logged: tuple[int, str] = (0, "")
         self.start = time.monotonic()
 
     def advance(self, steps: int = 1, **fields: object) -> None:
         self.fields |= fields
         before, self.done = self.done, self.done + steps
-        if self.done * LINES // self.total > before * LINES // self.total:
-            seconds = time.monotonic() - self.start
-            log.info(
-                "%s %d/%d  %s  %.0f s",
-                self.description,
-                self.done,
-                self.total,
-                _text(self.fields),
-                seconds,
-            )
+        if (
+            self.done < self.total
+            and self.done * LINES // self.total > before * LINES // self.total
+        ):
+            self._log()
+
+    def end(self) -> None:
+        """The work is over, or stopped: its last state, if that was not said."""
+        if self.done and self.logged != (self.done, _text(self.fields)):
+            self._log()
+
+    def _log(self) -> None:
+        self.logged = self.done, _text(self.fields)
+        log.info(
+            "%s %d/%d  %s  %.0f s",
+            self.description,
+            self.done,
+            self.total,
+            _text(self.fields),
+            time.monotonic() - self.start,
+        )
 
 
 def _text(fields: dict[str, object]) -> str:

@@ -43,6 +43,21 @@ def second_order_gradient(
     return [d - rate * (p - m) / (2 * step) for d, p, m in zip(direct, plus, minus, strict=True)]
 
 
+def architecture_gradient(
+    train: Loss,
+    validation: Loss,
+    weights: Sequence[torch.Tensor],
+    alphas: Sequence[torch.Tensor],
+    rate: float,
+    second_order: bool,
+) -> list[torch.Tensor]:
+    """The gradient by alphas of the validation loss: of the weights as they are, or, with
+    `second_order`, after their next step on the training loss at the learning `rate`."""
+    if second_order:
+        return second_order_gradient(train, validation, weights, alphas, rate)
+    return gradient(validation(), alphas)
+
+
 def gradient(loss: torch.Tensor, of: Sequence[torch.Tensor]) -> list[torch.Tensor]:
     """d loss / d each of `of`; zero for what it does not depend on."""
     return list(torch.autograd.grad(loss, list(of), allow_unused=True, materialize_grads=True))

@@ -8,7 +8,16 @@ from functools import cached_property
 
 import torch
 
-from nasplug import Evaluator, Measurement, Metric, NasplugError, SearchSpace, at_least, seeded
+from nasplug import (
+    Evaluator,
+    Measurement,
+    Metric,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    SearchSpace,
+    seeded,
+)
 from nasplug.contracts.types import Architecture, Outcome, Trial
 from nasplug.toolkit.counting import multiply_adds, parameters
 from nasplug_costs.timing import latency
@@ -24,20 +33,17 @@ class Costs(Evaluator):
     range. Other costs that the space computes are metrics as well, smaller being better.
     """
 
+    runs_alone = ("latency",)
+
     def __init__(
         self,
         space: SearchSpace,
-        batch_size: int = 1,
+        batch_size: PositiveInt = 1,
         device: str = "auto",
-        threads: int = 1,
-        warm_up: int = 5,
-        seconds: float = 0.2,
+        threads: PositiveInt = 1,
+        warm_up: NonNegativeInt = 5,
+        seconds: PositiveFloat = 0.2,
     ) -> None:
-        at_least("batch_size of costs", batch_size, 1)
-        at_least("threads of costs", threads, 1)
-        at_least("warm_up of costs", warm_up, 0)
-        if seconds <= 0:
-            raise NasplugError(f"seconds of costs must be positive, but got {seconds}")
         self.space = space
         self.batch_size = batch_size
         self.device = device

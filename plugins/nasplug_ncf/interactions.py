@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from nasplug import Metric, NasplugError, Task
+from nasplug.contracts.fingerprint import fingerprint
 from nasplug.contracts.types import BoolArray, FloatArray, IntArray
 from nasplug_ncf.feedback import Feedback, split
 from nasplug_ncf.generated import INTERACTIONS, ITEMS, USERS, generate
@@ -110,6 +111,11 @@ class Interactions(Task):
     def steps_per_epoch(self, batch_size: int, seed: int) -> int:
         """Batches that hold every interaction once."""
         return -(-len(self.feedback.train) // max(1, batch_size // (1 + self.negatives)))
+
+    def data_fingerprint(self) -> str:
+        """A hash of the interactions and candidates, as they were read or generated."""
+        data = self.feedback
+        return fingerprint(data.users, data.items, data.train, data.test, data.negatives)
 
     def criterion(self, outputs: Any, batch: Batch) -> torch.Tensor:
         """Binary cross-entropy of the logits, shape (b,)."""

@@ -8,7 +8,7 @@ import torch
 from nasplug import NasplugError, SearchSpace, Variable
 from nasplug.contracts.types import Architecture, Archs, FloatArray
 from nasplug_ncf.generated import ITEMS, USERS
-from nasplug_ncf.network import NeuMF, Widths
+from nasplug_ncf.network import NeuMF, Widths, neumf
 from nasplug_ncf.supernet import ElasticNeuMF
 
 
@@ -61,7 +61,7 @@ class Ncf(SearchSpace):
 
     def build(self, arch: Architecture) -> NeuMF:
         """A stand-alone NeuMF with fresh weights."""
-        return NeuMF(self.users, self.items, self.decode(arch))
+        return neumf(self.users, self.items, self.decode(arch))
 
     def supernet(self) -> ElasticNeuMF:
         """The elastic NeuMF with fresh weights, the largest sub-network active."""

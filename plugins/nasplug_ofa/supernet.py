@@ -9,8 +9,8 @@ from typing import Protocol, final
 from torch import Tensor, nn
 
 from nasplug import Architecture, SuperNetwork
-from nasplug_ofa.elastic import extract
-from nasplug_ofa.weights import accept_both_styles
+from nasplug.elastic import extract
+from nasplug_ofa.weights import use_published_names
 
 
 class Layout(Protocol):
@@ -44,7 +44,7 @@ class OfaSuperNetwork(SuperNetwork, nn.Module):
             self.add_module(name, part)
         self.layout = layout
         self.published = published
-        accept_both_styles(self)
+        use_published_names(self)
         self.activate(largest)
 
     def activate(self, arch: Architecture) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 from torch import nn
 
+from nasplug.elastic import Elastic
+
 MBCONV_NETS = "https://raw.githubusercontent.com/han-cai/files/master/ofa/ofa_nets/"
 """The folder of the MobileNetV3 and ProxylessNAS super-networks."""
 
@@ -36,13 +38,46 @@ def translation(keys: Iterable[str], own: Iterable[str]) -> dict[str, str]:
     return {key: by_plain.get(plain_key(key), key) for key in keys}
 
 
-def accept_both_styles(network: nn.Module) -> None:
-    """Let `network.load_state_dict` take keys of either style."""
-    network._register_load_state_dict_pre_hook(_rename, with_module=True)
+def use_published_names(network: nn.Module) -> None:
+    """Let `network.state_dict` give the published keys, and `load_state_dict` take either style.
+
+    The published elastic layers wrap a plain one; here they are one, so its tensors lack a name.
+    """
+    hooks: Any = network  # torch's hooks of state dicts have no types
+    hooks._register_state_dict_hook(_publish)
+    hooks._register_load_state_dict_pre_hook(_rename, with_module=True)
+    hooks.register_load_state_dict_post_hook(_report)
+
+
+def _published(network: nn.Module) -> dict[str, str]:
+    """The published key of every tensor, by its name in the network."""
+    keys = {}
+    for path, module in network.named_modules():
+        *_, last = path.split(".")
+        wrapped = isinstance(module, Elastic) and last in ("conv", "bn", "linear")
+        for name in (*module._parameters, *module._buffers):
+            within = f"{last}.{name}" if wrapped and not name.endswith("_matrix") else name
+            keys[f"{path}.{name}" if path else name] = f"{path}.{within}" if path else within
+    return keys
+
+
+def _publish(network: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """After `state_dict`: every key as published, in the same order."""
+    names = {prefix + own: prefix + key for own, key in _published(network).items()}
+    for key in list(state):
+        state[names.get(key, key)] = state.pop(key)
 
 
 def _rename(network: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
-    own = [prefix + key for key in network.state_dict()]
+    """Before loading: every key as the network's own."""
+    own = [prefix + name for name in _published(network)]
     for key, name in translation(list(state), own).items():
         if name != key and name not in state:
             state[name] = state.pop(key)
+
+
+def _report(network: nn.Module, incompatible: Any) -> None:
+    """After loading: keys that are missing, as published."""
+    names = _published(network)
+    missing = incompatible.missing_keys
+    missing[:] = [names.get(key, key) for key in missing]

@@ -11,7 +11,7 @@ import torch
 from nasplug import Problem, Strategy, progress, seeded
 from nasplug.contracts.types import Architecture, Record, Trial
 from nasplug.toolkit.ask_tell import AskTell
-from nasplug.toolkit.second_order import gradient, second_order_gradient
+from nasplug.toolkit.second_order import architecture_gradient, gradient
 from nasplug_oneshot.cost_sweep import check, swept
 from nasplug_oneshot.costs import Costs, Penalty, expected
 from nasplug_oneshot.proposals import nonempty
@@ -170,13 +170,14 @@ class _Learner:
             self.shared.supernet.mix(relaxed)
             return self.shared.loss(of)
 
-        if self.strategy.second_order:
-            weights = [p for p in self.shared.module.parameters() if p.requires_grad]
-            found = second_order_gradient(
-                lambda: loss(batch), lambda: loss(other), weights, self.alphas, self.shared.rate
-            )
-        else:
-            found = gradient(loss(other), self.alphas)
+        found = architecture_gradient(
+            lambda: loss(batch),
+            lambda: loss(other),
+            [p for p in self.shared.module.parameters() if p.requires_grad],
+            self.alphas,
+            self.shared.rate,
+            self.strategy.second_order,
+        )
         if self.penalty:
             cost = expected(self.space, self.alphas, self.penalty, self.rng)
             found = [f + c for f, c in zip(found, gradient(cost, self.alphas), strict=True)]

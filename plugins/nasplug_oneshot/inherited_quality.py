@@ -33,10 +33,14 @@ class Inherited:
         found = task.calibration_batches(shared.training.batch_size)
         self._batches = [move(batch, shared.device) for batch in found]
 
-    def qualities(self, archs: Sequence[Architecture]) -> FloatArray:
-        """The task's metrics on the validation data, shape (n, metrics)."""
-        rows = [list(self._measure(a, self.shared.task.quality).values()) for a in archs]
-        return np.array(rows, float)
+    def qualities(self, archs: Sequence[Architecture], names: Sequence[str]) -> FloatArray:
+        """The task's metrics `names` on the validation data, shape (n, len(names))."""
+
+        def quality(network: nn.Module) -> list[float]:
+            found = self.shared.task.quality(network, names)
+            return [found[name] for name in names]
+
+        return np.array([self._measure(arch, quality) for arch in archs], float)
 
     def losses(self, archs: Sequence[Architecture]) -> FloatArray:
         """The training loss on the calibration batches, shape (n,)."""

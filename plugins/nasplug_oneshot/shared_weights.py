@@ -12,6 +12,7 @@ from torch import nn
 
 from nasplug import NasplugError, Problem, SuperNetwork, Task, at_least, seeded
 from nasplug.toolkit.devices import move, pick
+from nasplug.toolkit.gradient_step import gradient_step
 
 
 @final
@@ -104,13 +105,8 @@ class SharedWeights:
 
     def step(self, batch: Any) -> float:
         """One step of the optimiser on `batch`; its loss."""
-        self.optimizer.zero_grad(set_to_none=True)
-        loss = self.loss(batch)
-        loss.backward()
-        if self.training.clip:
-            nn.utils.clip_grad_norm_(self.module.parameters(), self.training.clip)
-        self.optimizer.step()
-        reached = float(loss.detach())
+        parameters = self.module.parameters()
+        reached = gradient_step(self.optimizer, self.loss(batch), parameters, self.training.clip)
         if not isfinite(reached):
             raise NasplugError(
                 f"one-shot training must keep a finite loss, but it is {reached}; lower the learning "

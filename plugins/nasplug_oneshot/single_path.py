@@ -120,9 +120,8 @@ class SinglePath(Strategy):
         self, problem: Problem, inherited: Inherited, archs: list[Architecture]
     ) -> FloatArray:
         """Shape (n, metrics): quality as inherited, costs as known."""
-        columns = dict(
-            zip(inherited.shared.task.metrics, inherited.qualities(archs).T, strict=True)
-        )
+        names = [name for name in problem.metrics if name in inherited.shared.task.metrics]
+        columns = dict(zip(names, inherited.qualities(archs, names).T, strict=True))
         columns |= zip(self._costs.names, self._costs.values(archs).T, strict=True)
         return np.stack([columns[name] for name in problem.metrics], axis=1)
 

@@ -107,7 +107,7 @@ class BP:
             scores = model(nodes)
             loss = nn.functional.softplus(scores[worse] - scores[better]).mean()
             optimiser.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             schedule.step()
         model.eval()

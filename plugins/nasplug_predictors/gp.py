@@ -99,7 +99,7 @@ class GaussianProcess:
     def _kernel(self, a: Views, b: Views) -> FloatArray:
         linear, pairs, first, length, second, reach, _ = np.exp(self._shares)
         products, *distances = _compared(a, b)
-        kernel = products * (linear + pairs / 2 * products)
+        kernel: FloatArray = products * (linear + pairs / 2 * products)
         for share, far, distance in zip((first, second), (length, reach), distances, strict=True):
             kernel += share * _smooth(distance, far)
         return kernel

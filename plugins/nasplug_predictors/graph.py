@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 
 from nasplug import SearchSpace
+from nasplug.contracts.capabilities import WiredSpace
 from nasplug.contracts.types import BoolArray, FloatArray
-
-
-@runtime_checkable
-class Linked(Protocol):
-    """A space that says how its parts are wired."""
-
-    @property
-    def links(self) -> tuple[tuple[str, str], ...]:
-        """Pairs of names of design variables: what the first stands for feeds what the second does."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +38,7 @@ class Graph:
         counts = [len(v.options) for v in variables]
         places = {v.name: i for i, v in enumerate(variables)}
         links = [(i, i + 1) for i in range(len(variables) - 1)]
-        if isinstance(space, Linked):
+        if isinstance(space, WiredSpace):
             links = [(places[a], places[b]) for a, b in space.links]
         kinds = list(dict.fromkeys(v.options for v in variables))
         starts = np.cumsum([0, *(len(options) for options in kinds)])
@@ -64,7 +55,7 @@ class Graph:
     @property
     def width(self) -> int:
         """Numbers that describe a node."""
-        return self.words.shape[1] + 3
+        return int(self.words.shape[1]) + 3
 
     def nodes(self, X: FloatArray) -> torch.Tensor:
         """Descriptions of the nodes of architectures with features (n, f), shape (n, v + 3, width)."""

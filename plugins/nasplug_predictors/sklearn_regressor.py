@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from typing import Any, final
 
 from sklearn.base import RegressorMixin
 
-from nasplug import NasplugError
+from nasplug import NasplugError, import_allowed
 from nasplug.contracts.types import FloatArray
 from nasplug_predictors.targets import Scale
 
@@ -37,9 +36,8 @@ class SklearnRegressor:
             raise NasplugError(f"arguments must fit {regressor}, but {error}") from None
 
     def _make(self) -> Any:
-        module, _, name = self.regressor.rpartition(".")
         try:
-            kind = getattr(importlib.import_module(module), name)
+            kind = import_allowed(self.regressor, known=["sklearn"])
         except (ImportError, AttributeError, ValueError):
             kind = None
         if not (isinstance(kind, type) and issubclass(kind, RegressorMixin)):

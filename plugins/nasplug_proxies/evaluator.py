@@ -6,8 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import cache, cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
@@ -17,10 +16,12 @@ from nasplug import (
     Measurement,
     Metric,
     NasplugError,
+    NonNegativeInt,
+    PositiveInt,
+    Range,
     SearchSpace,
     Task,
     ZeroCostProxy,
-    at_least,
     choices,
     make,
     progress,
@@ -29,7 +30,8 @@ from nasplug import (
 from nasplug.contracts.inputs import Inputs
 from nasplug.contracts.proxy import Aggregator
 from nasplug.contracts.types import Architecture, Archs, FloatArray, Outcome, Trial
-from nasplug_proxies.scoring.score_cache import ScoreCache, default_folder, what_is
+from nasplug.toolkit.cache import cache_folder
+from nasplug_proxies.scoring.score_cache import ScoreCache, what_is
 
 if TYPE_CHECKING:
     from torch import nn
@@ -69,17 +71,14 @@ class Proxies(Evaluator):
         self,
         space: SearchSpace,
         task: Task | None = None,
-        batch_size: int = 64,
-        repeats: int = 1,
-        population: int = 64,
-        seed: int = 0,
+        batch_size: Annotated[int, Range(ge=2)] = 64,
+        repeats: PositiveInt = 1,
+        population: Annotated[int, Range(ge=2)] = 64,
+        seed: NonNegativeInt = 0,
         device: str = "auto",
         options: dict[str, Any] | None = None,
         cache: str | None = None,
     ) -> None:
-        at_least("batch_size of proxies", batch_size, 2)
-        at_least("repeats of proxies", repeats, 1)
-        at_least("population of proxies", population, 2)
         self.space = space
         self.task = task
         self.batch_size = batch_size
@@ -209,7 +208,7 @@ class Proxies(Evaluator):
 
     def _cache_of(self, name: str) -> ScoreCache:
         if name not in self._caches:
-            folder = Path(self.cache).expanduser() if self.cache else default_folder()
+            folder = cache_folder("scores", self.cache)
             situation = {
                 "proxy": what_is(self._part(name)),
                 "space": what_is(self.space),

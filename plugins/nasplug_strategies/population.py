@@ -7,22 +7,19 @@ from typing import final
 
 log = logging.getLogger(__name__)
 
-GENERATIONS = 5
-"""A population that is chosen from the budget leaves room for so many generations."""
-
 LEAST = 4
 """The smallest population that is chosen."""
 
 
-def population_for(budget: int | None, published: int) -> int:
+def population_for(budget: int | None, published: int, part: int) -> int:
     """The population for `budget` measurements, where the user gave none.
 
-    min(published, max(4, budget // 5)): a search spends a fifth of its budget at random at most, and
-    the `published` size from 5 * published measurements on, or where the budget is unknown (None).
+    min(published, max(4, budget // part)): the `published` size from part * published measurements
+    on, or where the budget is unknown (None).
     """
     if budget is None:
         return published
-    return min(published, max(LEAST, budget // GENERATIONS))
+    return min(published, max(LEAST, budget // part))
 
 
 @final

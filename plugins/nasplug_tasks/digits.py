@@ -8,6 +8,7 @@ from math import radians
 from typing import Any, final
 
 import numpy as np
+import sklearn
 import torch
 from sklearn.datasets import load_digits
 from torch import nn
@@ -46,7 +47,12 @@ class Digits(Task):
         validation_batch: int = 128,
     ) -> None:
         """`shift` and `scale` are fractions of the image, `rotation` is in degrees."""
-        at_least("image_size of task=digits", image_size, 8)
+        for name, value, least in (
+            ("image_size", image_size, 8),
+            ("calibration_images", calibration_images, 1),
+            ("validation_batch", validation_batch, 1),
+        ):
+            at_least(f"{name} of task=digits", value, least)
         self.image_size = image_size
         self.shift = shift
         self.rotation = rotation
@@ -86,6 +92,10 @@ class Digits(Task):
         """The first `calibration_images` training images (their order is random, once for all)."""
         images, labels = (part[: self.calibration_images] for part in self._training)
         return _batches(self._enlarge(images), labels, batch_size)
+
+    def data_fingerprint(self) -> str:
+        """The library that the images come with, and the split; they are always the same."""
+        return f"scikit-learn {sklearn.__version__}, load_digits, split {SPLIT_SEED}"
 
     def criterion(self, outputs: Any, batch: Any) -> torch.Tensor:
         """Cross-entropy with label smoothing."""
@@ -141,4 +151,4 @@ class Digits(Task):
 
 
 def _batches(images: torch.Tensor, labels: torch.Tensor, size: int) -> Iterator[Batch]:
-    return iter(list(zip(images.split(size), labels.split(size), strict=True)))
+    return iter(list(zip(torch.split(images, size), torch.split(labels, size), strict=True)))

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any, final
 
 import numpy as np
+import PIL
 import torch
 from torch import nn
 from torch.nn import functional
 
-from nasplug import NasplugError, Task
+from nasplug import NasplugError, Task, at_least
 from nasplug_tasks.classification import METRICS, quality
+from nasplug_tasks.image_tree import class_folders, files_fingerprint, image_files, place
 from nasplug_tasks.images import (
     CROP,
     Augmentation,
@@ -26,7 +28,6 @@ from nasplug_tasks.images import (
     Transform,
 )
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 CALIBRATION_SEED = 0
 
 Batch = tuple[torch.Tensor, torch.Tensor]
@@ -35,7 +36,8 @@ Samples = list[Sample]
 
 @final
 class ImageFolder(Task):
-    """Images of `path`/`train`/CLASS/ and `path`/`validation`/CLASS/, any depth below, read as RGB.
+    """Images of `path`/`train`/CLASS/ and `path`/`validation`/CLASS/, any depth below, read as
+    8-bit RGB (see `nasplug_tasks.decoding.read_rgb`).
 
     Training images are cropped, flipped and jittered at random; validation images are resized so
     that the shorter side is ceil(image_size / 0.875), then cropped at the centre. Batch-norm
@@ -64,6 +66,7 @@ class ImageFolder(Task):
         workers: int | None = None,
     ) -> None:
         """`workers` read images beside the training, by default one a CPU and at most 8."""
+        _check(locals())
         self.path = None if path is None else str(Path(path).expanduser().absolute())
         self.train = train
         self.validation = validation
@@ -87,7 +90,9 @@ class ImageFolder(Task):
     @cached_property
     def classes(self) -> list[str]:
         """The class folders, sorted; those of training and validation must be the same."""
-        train, validation = (_folders(self._folder(name)) for name in (self.train, self.validation))
+        train, validation = (
+            class_folders(self._folder(name)) for name in (self.train, self.validation)
+        )
         if differ := sorted(set(train) ^ set(validation)):
             raise NasplugError(
                 f"{self.train}/ and {self.validation}/ of {self.path} must have the same class folders, "
@@ -127,6 +132,15 @@ class ImageFolder(Task):
         order = np.random.default_rng(CALIBRATION_SEED).permutation(len(samples))
         some = order[: self.calibration_images]
         return self._load(samples, some, self._augmentation, batch_size, (CALIBRATION_SEED, 0))
+
+    def data_fingerprint(self) -> str:
+        """The classes in the order of their labels, and the files with their contents, or where
+        these are many their sizes and times of change."""
+        files = [file for samples in self._samples.values() for file, _ in samples]
+        tree = files_fingerprint(self._folder(self.train).parent, files)
+        return (
+            f"{len(files)} images of {len(self.classes)} classes, Pillow {PIL.__version__}, {tree}"
+        )
 
     def criterion(self, outputs: Any, batch: Any) -> torch.Tensor:
         """Cross-entropy with label smoothing."""
@@ -179,31 +193,45 @@ class ImageFolder(Task):
     @cached_property
     def _samples(self) -> dict[str, Samples]:
         """Every image file with its class, by folder, sorted by class and name."""
-        found: dict[str, Samples] = {}
-        for name in (self.train, self.validation):
-            found[name] = []
-            for label, kind in enumerate(self.classes):
-                files = _images(self._folder(name) / kind)
-                if not files:
-                    raise NasplugError(
-                        f"every class folder must hold images ({', '.join(SUFFIXES)}), but "
-                        f"{self._folder(name) / kind} holds none"
-                    )
-                found[name] += [(file, label) for file in files]
-        return found
+        roots = {name: self._folder(name) for name in (self.train, self.validation)}
+        tree = {place(root) for root in (*roots.values(), *(r.parent for r in roots.values()))}
+        tree |= {place(root / kind) for root in roots.values() for kind in self.classes}
+        return {
+            name: [
+                (file, label)
+                for label, kind in enumerate(self.classes)
+                for file in image_files(root / kind, tree)
+            ]
+            for name, root in roots.items()
+        }
 
 
-def _folders(folder: Path) -> list[str]:
-    names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
-    if not names:
-        raise NasplugError(f"a folder of images must hold class folders, but {folder} holds none")
-    return names
+LEAST = {
+    "image_size": 1,
+    "crop_scale": 0,
+    "flip": 0,
+    "brightness": 0,
+    "saturation": 0,
+    "label_smoothing": 0,
+    "calibration_images": 1,
+    "validation_batch": 1,
+    "workers": 0,
+}
+MOST_ONE = ("crop_scale", "flip", "label_smoothing")
 
 
-def _images(folder: Path) -> list[str]:
-    return sorted(
-        os.path.join(parent, name)
-        for parent, _, names in os.walk(folder, followlinks=True)
-        for name in names
-        if name.lower().endswith(SUFFIXES)
-    )
+def _check(knobs: Mapping[str, Any]) -> None:
+    for name, least in LEAST.items():
+        if knobs[name] is None:
+            continue
+        at_least(f"{name} of task=image_folder", knobs[name], least)
+        if name in MOST_ONE and knobs[name] > 1:
+            raise NasplugError(
+                f"{name} of task=image_folder must be at most 1, but got {knobs[name]}"
+            )
+    for name in ("mean", "std"):
+        if len(knobs[name]) != 3 or (name == "std" and min(knobs[name]) <= 0):
+            raise NasplugError(
+                f"{name} of task=image_folder must be three numbers, of red, green and blue, "
+                f"std's above 0, but got {list(knobs[name])}"
+            )

@@ -1,4 +1,4 @@
-"""Image files to tensors: decoding, augmentation and cropping with Pillow alone."""
+"""Images to tensors: augmentation, cropping and batches, with Pillow alone."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from PIL import Image, ImageEnhance
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from nasplug import NasplugError
+from nasplug_tasks.decoding import read_rgb
 
 Transform = Callable[[Image.Image, np.random.Generator], torch.Tensor]
 Sample = tuple[str, int]
@@ -52,8 +53,8 @@ class Augmentation:
             aspect = exp(rng.uniform(log(3 / 4), log(4 / 3)))
             w, h = round(sqrt(area * aspect)), round(sqrt(area / aspect))
             if 0 < w <= width and 0 < h <= height:
-                left, top = rng.integers(width - w + 1), rng.integers(height - h + 1)
-                return int(left), int(top), int(left) + w, int(top) + h
+                left, top = int(rng.integers(width - w + 1)), int(rng.integers(height - h + 1))
+                return left, top, left + w, top + h
         w, h = min(width, round(height * 4 / 3)), min(height, round(width * 4 / 3))
         left, top = (width - w) // 2, (height - h) // 2
         return left, top, left + w, top + h
@@ -107,13 +108,10 @@ class Images(Dataset[Any]):
     def __getitem__(self, index: int) -> tuple[torch.Tensor, int] | NasplugError:
         file, label = self.samples[index]
         try:
-            with Image.open(file) as image:
-                pixels = image.convert("RGB")
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            return NasplugError(
-                f"every image must be readable, but {file} is not ({error}); repair or remove it"
-            )
-        return self.transform(pixels, np.random.default_rng([*self.seed, index])), label
+            image = read_rgb(file)
+        except NasplugError as error:
+            return error
+        return self.transform(image, np.random.default_rng([*self.seed, index])), label
 
 
 @final
@@ -132,7 +130,7 @@ class ImageBatches(Iterator[tuple[torch.Tensor, torch.Tensor]]):
         self._batches = iter(loader)
 
     def __next__(self) -> tuple[torch.Tensor, torch.Tensor]:
-        batch = next(self._batches)
+        batch: tuple[torch.Tensor, torch.Tensor] | NasplugError = next(self._batches)
         if isinstance(batch, NasplugError):
             raise batch
         return batch

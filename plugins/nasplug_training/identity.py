@@ -6,7 +6,6 @@ therefore holds a hash of the network as it is made, of what it computes and of 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
@@ -26,8 +25,6 @@ EXAMPLES, SAMPLES = 2, 8
 """How many example inputs, and of how many training samples a batch, a network is tried on."""
 DRAWN = 3
 """How many random sub-networks of a super-network are tried."""
-ADDRESS = re.compile(r" at 0x[0-9a-f]+")
-"""Part of the text of functions, and another in every process."""
 
 
 def sample_batch(task: Task) -> Any:
@@ -70,7 +67,7 @@ def of_supernet(supernet: SuperNetwork, space: SearchSpace, task: Task, distille
 
 
 def _made(network: nn.Module) -> Any:
-    return ADDRESS.sub("", repr(network)), network.state_dict()
+    return repr(network), network.state_dict()
 
 
 @torch.no_grad()

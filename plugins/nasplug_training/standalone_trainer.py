@@ -91,7 +91,7 @@ class StandaloneTrainer:
             optimizer.zero_grad(set_to_none=True)
             with precision(self.device):
                 loss = self.task.loss(network, move(batch, self.device))
-            loss.backward()
+            torch.autograd.backward(loss)
             rate = self.optimization.rate(
                 self.optimization.lr, epoch + (step + 0.5) / self.steps, self.epochs
             )

@@ -24,6 +24,7 @@ from nasplug import (
     describe,
     seeded,
 )
+from nasplug.contracts.capabilities import PublishedWeights
 from nasplug.contracts.finalizer import Finalizer
 from nasplug.contracts.inputs import Inputs
 from nasplug.contracts.types import Outcome, Trial
@@ -153,11 +154,15 @@ class SuperNetEvaluator(Evaluator):
                 self._description(supernet), lambda checkpoint: self._train(supernet, checkpoint)
             )
             if kept.trained:
-                log.info("the super-network was trained on %s, kept in %s", kept.trained, kept.path)
+                number = self._identity["training_threads"]
+                log.info(
+                    "the super-network was trained on %s, with %d CPU thread%s; kept in %s",
+                    *(kept.trained, number, "" if number == 1 else "s", kept.path),
+                )
             return kept.state, kept.path
         path = Path(self.weights).expanduser()
         if self.weights == PUBLISHED:
-            address = getattr(supernet, PUBLISHED, None)
+            address = supernet.published if isinstance(supernet, PublishedWeights) else None
             if address is None:
                 raise NasplugError(
                     f"no weights are published for {type(supernet).__name__} with "

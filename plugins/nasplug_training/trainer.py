@@ -137,7 +137,7 @@ class Trainer:
             with precision(self.device):
                 outputs = self.task.forward(self.model, batch)
                 loss = self._loss(outputs, batch, teacher_outputs)
-            loss.backward()
+            torch.autograd.backward(loss)
             total += loss.detach() / len(nets)
             if place_ == 0 and self.schedule.largest and self.schedule.distillation_weight:
                 teacher_outputs = detach(outputs)

@@ -138,6 +138,7 @@ def _read(path: Path) -> Kept | str | None:
         about = json.loads(path.with_suffix(".json").read_text())
         if hashlib.sha256(content).hexdigest() != about["sha256"]:
             return "it is not what was written"
-        return Kept(path, safetensors.torch.load(content), str(about["trained"]))
+        trained = datetime.fromisoformat(about["trained"]).strftime("%Y-%m-%d %H:%M")
+        return Kept(path, safetensors.torch.load(content), trained)
     except Exception as error:  # whatever the text or the weights have become
         return f"what should describe it cannot be read, {type(error).__name__}"

@@ -7,12 +7,12 @@ import time
 
 import numpy as np
 import pytest
-from nasplug_ofa.layers import make_divisible
-from nasplug_ofa.mobilenetv3 import OfaMobileNetV3
-from nasplug_ofa.proxyless import OfaProxylessNAS
-from nasplug_ofa.resnet import OfaResNet50
+from nasplug_ofa.spaces.mobilenetv3 import OfaMobileNetV3
+from nasplug_ofa.spaces.proxyless import OfaProxylessNAS
+from nasplug_ofa.spaces.resnet import OfaResNet50
 
 from nasplug import NasplugError, choices, make
+from nasplug.elastic import make_divisible
 from nasplug.testing import SpaceContract
 
 PUBLISHED = {

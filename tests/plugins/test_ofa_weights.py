@@ -4,9 +4,9 @@ import json
 
 import pytest
 import torch
-from nasplug_ofa.mobilenetv3 import OfaMobileNetV3
-from nasplug_ofa.proxyless import OfaProxylessNAS
-from nasplug_ofa.resnet import OfaResNet50
+from nasplug_ofa.spaces.mobilenetv3 import OfaMobileNetV3
+from nasplug_ofa.spaces.proxyless import OfaProxylessNAS
+from nasplug_ofa.spaces.resnet import OfaResNet50
 from nasplug_ofa.weights import plain_key, translation
 
 from nasplug import seeded

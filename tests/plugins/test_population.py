@@ -30,14 +30,14 @@ class Toy(StrategyContract):
 
 
 def test_a_fifth_of_the_budget_up_to_the_published_size():
-    assert [population_for(n, 50) for n in (1, 20, 60, 249, 250, 10_000, None)] == [
+    assert [population_for(n, 50, 5) for n in (1, 20, 60, 249, 250, 10_000, None)] == [
         4, 4, 12, 49, 50, 50, 50,
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("make", "published", "enough"),
-    [(Evolution, {"population": 50}, 250), (AgingEvolution, {"pool": 64, "tournament": 10}, 320)],
+    [(Evolution, {"population": 50}, 250), (AgingEvolution, {"pool": 64, "tournament": 10}, 128)],
 )
 def test_with_budget_enough_the_published_setting_is_the_default(make, published, enough):
     toy = Toy()

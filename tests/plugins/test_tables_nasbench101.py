@@ -6,9 +6,9 @@ from hashlib import md5
 
 import numpy as np
 import pytest
-from nasplug_tables.graphs import count, pairs
-from nasplug_tables.nasbench101 import NasBench101
-from nasplug_tables.nasbench101_network import OPERATIONS, Graph
+from nasplug_tables.spaces.graphs import count, pairs
+from nasplug_tables.spaces.nasbench101 import NasBench101
+from nasplug_tables.spaces.nasbench101_network import OPERATIONS, Graph
 
 from nasplug import NasplugError
 from nasplug.testing import SpaceContract

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from nasplug_tables.nasbench201 import OPERATIONS, NasBench201
+from nasplug_tables.spaces.nasbench201 import OPERATIONS, NasBench201
 
 from nasplug import NasplugError, seeded
 from nasplug.testing import SpaceContract

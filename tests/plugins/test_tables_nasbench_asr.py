@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from nasplug_tables.nasbench_asr import NasBenchAsr
-from nasplug_tables.nasbench_asr_network import OPERATIONS, Convolution
+from nasplug_tables.spaces.nasbench_asr import NasBenchAsr
+from nasplug_tables.spaces.nasbench_asr_network import OPERATIONS, Convolution
 
 from nasplug import NasplugError, seeded
 from nasplug.testing import SpaceContract

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from nasplug_tables.nasbench_macro import NasBenchMacro
+from nasplug_tables.spaces.nasbench_macro import NasBenchMacro
 
 from nasplug import NasplugError, seeded
 from nasplug.testing import SpaceContract

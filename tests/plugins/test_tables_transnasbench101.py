@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from nasplug_tables.transnasbench101_macro import KINDS, TransNasBench101Macro
-from nasplug_tables.transnasbench101_micro import TransNasBench101Micro
+from nasplug_tables.spaces.transnasbench101_macro import KINDS, TransNasBench101Macro
+from nasplug_tables.spaces.transnasbench101_micro import TransNasBench101Micro
 
 from nasplug import NasplugError
 from nasplug.testing import SpaceContract

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import zipfile
 from pathlib import Path
@@ -190,6 +191,110 @@ def test_a_broken_image_is_named(workers: int, tree: Path) -> None:
     ) as caught:
         task(tree, workers=workers).quality(Redness(), task(tree, workers=workers).metrics)
     assert "\n" not in str(caught.value)
+
+
+def test_a_loop_of_links_gives_every_image_once(tree: Path) -> None:
+    plain = [len(list(task(tree).train_batches(1, 0))), len(task(tree)._samples["val"])]
+    (tree / "train" / "red" / "again").symlink_to(tree / "train" / "red")
+    (tree / "train" / "red" / "deep" / "up").symlink_to(tree / "train")
+    (tree / "val" / "blue" / "all").symlink_to(tree)
+    assert [len(list(task(tree).train_batches(1, 0))), len(task(tree)._samples["val"])] == plain
+
+
+def test_links_to_files_and_folders_elsewhere_are_followed(tree: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    (tree / "train" / "red").rename(elsewhere)
+    (tree / "train" / "red").symlink_to(elsewhere)
+    (tree / "val" / "red" / "one.png").symlink_to(elsewhere / "02.png")
+    assert len(task(tree)._samples["train"]) == 24 and len(task(tree)._samples["val"]) == 9
+
+
+def link(source: Path, target: Path) -> None:
+    shutil.rmtree(source)
+    source.symlink_to(target)
+
+
+@pytest.mark.parametrize(
+    ("break_it", "words"),
+    [
+        (
+            lambda tree: [shutil.rmtree(tree / p / "blue") for p in ("train", "val")],
+            "two at least, but .*train holds red alone",
+        ),
+        (
+            lambda tree: link(tree / "train" / "red", tree / "train" / "blue"),
+            "blue and red of .*train are one folder",
+        ),
+        (
+            lambda tree: os.mkfifo(tree / "train" / "red" / "pipe.png"),
+            r"pipe\.png is a pipe, socket or device; remove it",
+        ),
+        (
+            lambda tree: (tree / "train" / "red" / "lost.png").symlink_to(tree / "nowhere.png"),
+            r"lost\.png leads nowhere; remove it",
+        ),
+        (lambda tree: (tree / "val" / "red").chmod(0), None),
+    ],
+    ids=["one class", "one folder twice", "pipe", "lost link", "unreadable"],
+)
+def test_a_misleading_tree_is_refused(break_it: Any, words: str | None, tree: Path) -> None:
+    break_it(tree)
+    if words is None:
+        words = "val/red"
+        if os.access(tree / "val" / "red", os.R_OK):
+            pytest.skip("this user may read everything")
+    with pytest.raises(NasplugError, match=words) as caught:
+        next(task(tree).train_batches(4, 0))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("knobs", "words"),
+    [
+        ({"image_size": 0}, "image_size of task=image_folder must be at least 1, but got 0"),
+        ({"image_size": -1}, "image_size .* at least 1, but got -1"),
+        ({"workers": -1}, "workers .* at least 0, but got -1"),
+        ({"calibration_images": 0}, "calibration_images .* at least 1"),
+        ({"validation_batch": 0}, "validation_batch .* at least 1"),
+        ({"crop_scale": 1.5}, "crop_scale .* at most 1, but got 1.5"),
+        ({"std": (0.1, 0.0, 0.1)}, "std .* above 0"),
+        ({"mean": (0.1,)}, "mean .* three numbers"),
+    ],
+)
+def test_impossible_settings_are_refused(knobs: dict[str, Any], words: str, tree: Path) -> None:
+    with pytest.raises(NasplugError, match=words):
+        task(tree, **knobs)
+
+
+def test_the_fingerprint_tells_data_apart(tree: Path, tmp_path: Path) -> None:
+    before = task(tree).data_fingerprint()
+    copied = shutil.copytree(tree, tmp_path / "copied")
+    assert task(tree).data_fingerprint() == before == task(copied).data_fingerprint()
+    swapped = tree / "train" / "swap"
+    (tree / "train" / "red").rename(swapped)
+    (tree / "train" / "blue").rename(tree / "train" / "red")
+    swapped.rename(tree / "train" / "blue")
+    assert task(tree).data_fingerprint() != before
+    file = copied / "train" / "red" / "02.png"
+    content = bytearray(file.read_bytes())
+    status = file.stat()
+    content[-20] ^= 1
+    file.write_bytes(content)
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert task(copied).data_fingerprint() != before
+
+
+def test_the_fingerprint_of_many_files_is_their_times(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nasplug_tasks import image_tree
+
+    monkeypatch.setattr(image_tree, "FEW_FILES", 3)
+    before = task(tree).data_fingerprint()
+    file = tree / "train" / "red" / "02.png"
+    assert task(tree).data_fingerprint() == before
+    os.utime(file, ns=(1, 1))
+    assert task(tree).data_fingerprint() != before
 
 
 def test_a_real_unpacked_set(shared_data: Path, tmp_path: Path) -> None:

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import os
 import pickle
+import re
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from nasplug_training.identity import of_supernet
 from nasplug_training.schedule import Schedule
 from nasplug_training.supernet import SuperNetEvaluator
 from nasplug_training.trainer import Trainer
+from PIL import Image
 from torch import nn
+from torch.nn import functional
 
 import nasplug
 from nasplug import Failure, NasplugError
+from nasplug.contracts.types import full_trials
 from nasplug.testing import EvaluatorContract, ToySpace, ToyTask
+from nasplug.toolkit.devices import threads
 
 NAMES = ("top1", "loss")
 
@@ -52,8 +62,8 @@ def test_never_trained_twice(cache: Path, monkeypatch: pytest.MonkeyPatch) -> No
     again.prepare()
     archs = [first.space.smallest, first.space.largest]
     same = evaluator(cache)
-    assert [o.values for o in same.evaluate(archs, NAMES)] == [
-        o.values for o in first.evaluate(archs, NAMES)
+    assert [o.values for o in same.evaluate(full_trials(archs), NAMES)] == [
+        o.values for o in first.evaluate(full_trials(archs), NAMES)
     ]
 
 
@@ -73,6 +83,215 @@ def test_what_determines_the_weights_determines_the_file(
     monkeypatch.setattr(Trainer, "train", lambda *_: pytest.fail("trained, as it must be"))
     with pytest.raises(pytest.fail.Exception, match="as it must be"):
         evaluator(cache, **change).prepare()
+
+
+def trains(made: SuperNetEvaluator, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether `made` finds nothing that is kept."""
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "train", lambda *_: pytest.fail("trained"))
+        try:
+            made.prepare()
+        except pytest.fail.Exception:
+            return True
+    return False
+
+
+def test_a_class_that_changed_is_trained_anew(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The issue's case: ReLU becomes Tanh in the space's class, and nothing else."""
+    evaluator(cache).prepare()
+    assert not trains(evaluator(cache), monkeypatch)
+    with monkeypatch.context() as patch:
+        patch.setattr(functional, "relu", torch.tanh)
+        assert trains(evaluator(cache), monkeypatch)
+    assert not trains(evaluator(cache), monkeypatch)
+
+
+NNI_MODEL = """
+from torch import nn
+from nni.nas.nn.pytorch import LayerChoice, ModelSpace
+
+
+class Net(ModelSpace, label_prefix="net"):
+    def __init__(self, in_channels=1, num_classes=3):
+        super().__init__()
+        self.first = LayerChoice([nn.Linear(6, 4), nn.Sequential(nn.Linear(6, 4), nn.{activation}())])
+        self.head = nn.Linear(4, num_classes)
+
+    def forward(self, x):
+        return self.head(self.first(x))
+"""
+
+
+def test_an_nni_model_whose_class_changed_is_trained_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    name = f"nni_model_{os.getpid()}"
+
+    def made(activation: str) -> SuperNetEvaluator:
+        (tmp_path / f"{name}.py").write_text(NNI_MODEL.replace("{activation}", activation))
+        sys.modules.pop(name, None)
+        importlib.invalidate_caches()
+        shutil.rmtree(tmp_path / "__pycache__", ignore_errors=True)
+        space = nasplug.make("space", "nni", model=f"{name}.Net", num_classes=3, input_shape=[6])
+        return evaluator(
+            tmp_path / "cache", space=space, training=Schedule(epochs=1, report_every=0)
+        )
+
+    made("ReLU").prepare()
+    assert not trains(made("ReLU"), monkeypatch)
+    assert trains(made("Tanh"), monkeypatch)
+
+
+def test_folders_that_were_swapped_are_trained_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for part in ("train", "val"):
+        for k, kind in enumerate(("cat", "dog")):
+            folder = tmp_path / "data" / part / kind
+            folder.mkdir(parents=True)
+            for n in range(4):
+                Image.new("L", (3, 2), 60 * n + 10 * k).save(folder / f"{n}.png")
+
+    def made() -> SuperNetEvaluator:
+        task = nasplug.make(
+            "task", "image_folder", path=str(tmp_path / "data"), image_size=2, workers=0
+        )
+        space = Pixels()
+        training = Schedule(epochs=1, batch_size=4, report_every=0)
+        return SuperNetEvaluator(space, task, training, cache=str(tmp_path / "cache"))
+
+    made().prepare()
+    assert not trains(made(), monkeypatch)
+    for part in (tmp_path / "data" / "train", tmp_path / "data" / "val"):
+        (part / "cat").rename(part / "swap")
+        (part / "dog").rename(part / "cat")
+        (part / "swap").rename(part / "dog")
+    assert trains(made(), monkeypatch)
+
+
+class Pixels(ToySpace):
+    """Takes images of 2 x 2 pixels."""
+
+    def __init__(self) -> None:
+        super().__init__(columns=12, classes=2)
+
+    def supernet(self) -> Any:
+        made = super().supernet()
+        made.register_forward_pre_hook(lambda module, inputs: (inputs[0].flatten(1),))
+        extract = made.extract
+
+        def flat(arch: Any) -> nn.Module:
+            return nn.Sequential(nn.Flatten(), *extract(arch).children())
+
+        made.extract = flat
+        return made
+
+    def example_inputs(self, batch_size: int) -> Any:
+        return (torch.zeros(batch_size, 3, 2, 2),)
+
+
+class Drops(ToySpace):
+    """Drops inputs out in training, by code that no module shows."""
+
+    share = 0.1
+
+    def supernet(self) -> Any:
+        made = super().supernet()
+        made.register_forward_pre_hook(
+            lambda module, x: (functional.dropout(x[0], self.share, module.training),)
+        )
+        return made
+
+
+class OtherData(ToyTask):
+    """Described as the toy is."""
+
+    def _data(self, seed: int) -> Any:
+        x, y = super()._data(seed)
+        return x + 1e-3, y
+
+
+class OtherLoss(ToyTask):
+    def criterion(self, outputs: Any, batch: Any) -> torch.Tensor:
+        return functional.cross_entropy(outputs, batch[-1], label_smoothing=0.1)
+
+
+class OtherDistillation(ToyTask):
+    def distillation(self, outputs: Any, teacher: Any) -> torch.Tensor:
+        return (outputs - teacher).square().mean() + 1
+
+
+for kind in (OtherData, OtherLoss, OtherDistillation):  # one class, before and after an edit
+    kind.__module__, kind.__qualname__ = ToyTask.__module__, ToyTask.__qualname__
+
+
+def test_what_only_training_shows_is_seen(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = evaluator(cache, space=Drops())
+    made.prepare()
+    assert not trains(evaluator(cache, space=Drops()), monkeypatch)
+    monkeypatch.setattr(Drops, "share", 0.2)
+    assert trains(evaluator(cache, space=Drops()), monkeypatch)
+
+
+@pytest.mark.parametrize("task", [OtherData, OtherLoss, OtherDistillation])
+def test_a_task_whose_class_changed_is_trained_anew(
+    task: type[ToyTask], cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = evaluator(cache)
+    made.prepare()
+    other = evaluator(cache)
+    other.task = task()
+    assert nasplug.describe(other.task) == nasplug.describe(made.task)
+    assert trains(other, monkeypatch)
+
+
+def test_looking_at_a_super_network_leaves_it_as_it_was() -> None:
+    space, task = Drops(), ToyTask()
+    network = space.supernet()
+    fresh = {name: value.clone() for name, value in network.state_dict().items()}
+    sizes, random = network.sizes, torch.random.get_rng_state()
+    first = of_supernet(network, space, task, True)
+    assert all(torch.equal(value, fresh[name]) for name, value in network.state_dict().items())
+    assert network.training and network.sizes == sizes and len(fresh) > 10
+    assert torch.equal(torch.random.get_rng_state(), random)
+    assert all(p.grad is None for p in network.parameters())
+    assert of_supernet(network, space, task, True) == first
+
+
+def test_the_number_of_threads_is_in_the_key(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = torch.get_num_threads()
+    evaluator(cache).prepare()
+    assert not trains(evaluator(cache, training_threads=before), monkeypatch)
+    assert trains(evaluator(cache, training_threads=before + 1), monkeypatch)
+    with threads(before + 1):
+        assert trains(evaluator(cache), monkeypatch)
+
+
+def test_a_worker_with_fewer_threads_takes_what_its_parent_trained(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = evaluator(cache)
+    made.prepare()
+    sent = pickle.dumps(made)
+    monkeypatch.setattr(ToyTask, "data_fingerprint", lambda self: pytest.fail("looked again"))
+    with threads(torch.get_num_threads() + 1):
+        assert not trains(pickle.loads(sent), monkeypatch)
+
+
+def test_what_is_taken_from_the_cache_is_announced(
+    cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    evaluator(cache).prepare()
+    caplog.clear()
+    with caplog.at_level("INFO", logger="nasplug_training"):
+        evaluator(cache).prepare()
+    (line,) = [r.getMessage() for r in caplog.records]
+    assert re.fullmatch(
+        rf"the super-network was trained on \d{{4}}-\d\d-\d\d \d\d:\d\d, "
+        rf"with {torch.get_num_threads()} CPU threads?; kept in {re.escape(str(cache))}/\w{{64}}.safetensors",
+        line,
+    )
 
 
 def test_the_file_says_what_it_is(tmp_path: Path) -> None:
@@ -98,7 +317,10 @@ def test_the_network_is_the_one_measured(cache: Path) -> None:
     arch = made.space.valid([(1, 2, 0, 0)])[0]
     network = made.network(arch)
     assert not network.training and {p.device.type for p in network.parameters()} == {"cpu"}
-    assert made.task.quality(network, made.task.metrics) == made.evaluate([arch], NAMES)[0].values
+    assert (
+        made.task.quality(network, made.task.metrics)
+        == made.evaluate(full_trials([arch]), NAMES)[0].values
+    )
     made.space.build(arch).load_state_dict(network.state_dict())
 
 
@@ -112,7 +334,7 @@ def test_statistics_are_those_of_the_calibration_data(cache: Path) -> None:
 
 def test_pickles_without_its_weights(cache: Path) -> None:
     made = evaluator(cache, space=ToySpace(widths=(2, 4, 64)))
-    made.evaluate([made.space.largest], NAMES)
+    made.evaluate(full_trials([made.space.largest]), NAMES)
     assert sum(p.numel() for p in made.network(made.space.largest).parameters()) > 8000
     assert len(pickle.dumps(made)) < 2000
 
@@ -143,7 +365,7 @@ def test_an_architecture_that_raises_fails_alone(cache: Path, tmp_path: Path) ->
         if about["space"]["_target_"].endswith("ToySpace") and about["space"]["widths"] == [2, 4, 8]
     )
     made = evaluator(tmp_path, space=Broken(), weights=str(weights))
-    bad, good = made.evaluate([made.space.smallest, made.space.largest], NAMES)
+    bad, good = made.evaluate(full_trials([made.space.smallest, made.space.largest]), NAMES)
     assert isinstance(bad, Failure) and bad.error == "RuntimeError: no such network"
     assert set(good.values) == set(NAMES)
 
@@ -151,7 +373,7 @@ def test_an_architecture_that_raises_fails_alone(cache: Path, tmp_path: Path) ->
 def test_threads_are_given_back(cache: Path) -> None:
     before = torch.get_num_threads()
     made = evaluator(cache, threads=before + 1)
-    made.evaluate([made.space.largest], NAMES)
+    made.evaluate(full_trials([made.space.largest]), NAMES)
     assert torch.get_num_threads() == before
 
 

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nasplug.app.components import CHAIN, measuring
+from nasplug.app.components import evaluator_nodes, measuring
+from nasplug.app.stopping import orderly
 from nasplug.app.terminal import table
-from nasplug.contracts.errors import NasplugError, Stopped, unknown
-from nasplug.contracts.types import Architecture, FloatArray, Measurement
+from nasplug.contracts.errors import NasplugError, unknown
+from nasplug.contracts.types import Architecture, FloatArray, Measurement, Trial, full_trials
 from nasplug.engine.run_folder import fingerprint, lock_folder, save_or_verify_config
 from nasplug.plugins.building import make
 from nasplug.plugins.choices import choices
@@ -155,11 +156,11 @@ class Sheet:
     ) -> None:
         """All that is missing at once; where that fails, one metric after the other."""
         missing = [n for n in names if any(n not in self.values.get(a, {}) for a in archs)]
-        for arch, outcome in zip(archs, chain.evaluate(archs, missing), strict=True):
+        for arch, outcome in zip(archs, chain.evaluate(full_trials(archs), missing), strict=True):
             row, reasons = self.values.setdefault(arch, {}), []
             singly = [outcome]
             if not isinstance(outcome, Measurement):
-                singly = [chain.evaluate([arch], [name])[0] for name in missing]
+                singly = [chain.evaluate([Trial(arch)], [name])[0] for name in missing]
             for one in singly:
                 if isinstance(one, Measurement):
                     row.update(one.values)
@@ -218,15 +219,14 @@ def main(cfg: Any) -> Path:
     with lock_folder(folder):
         save_or_verify_config(folder, config)
         sheet = Sheet(folder / SCORES)
-        try:
-            chain.prepare()
-            sheet.measure(chain, archs, [target, *names])
-        except KeyboardInterrupt:
-            raise Stopped(
-                f"stopped. What was measured is safe in {folder}; to go on, run the same again"
-            ) from None
-        finally:
-            sheet.write()
+        with orderly(
+            f"stopped. What was measured is safe in {folder}; to go on, run the same command again"
+        ):
+            try:
+                chain.prepare()
+                sheet.measure(chain, archs, [target, *names])
+            finally:
+                sheet.write()
         columns = sheet.columns(archs, [target, *names])
         proxies = choices("proxy")
         signs = {n: 1 if n in proxies or known[n].direction == "maximize" else -1 for n in columns}
@@ -272,7 +272,7 @@ def _config(cfg: Any, target: str, with_task: bool) -> dict[str, Any]:
         "choices": plain["choices"],
         "space": plain["space"],
         "task": plain["task"] if with_task else None,
-        "evaluators": [plain[key] for key in CHAIN],
+        "evaluators": evaluator_nodes(plain),
         "target": target,
         "seed": plain["seed"],
     }

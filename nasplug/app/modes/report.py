@@ -14,7 +14,7 @@ def main(cfg: Any) -> None:
     """Print the front of `cfg.run` and draw its picture."""
     if not cfg.run:
         raise NasplugError("mode=report needs the run's folder: run=runs/NAME")
-    run = open_run(cfg.run)
+    run = open_run(cfg.run, cfg.allow)
     run.plot_front()
     show(run)
     assert run.folder is not None

@@ -8,16 +8,17 @@ from typing import Any
 from nasplug.app.components import assemble
 from nasplug.app.run import Run
 from nasplug.app.search import search
+from nasplug.app.stopping import orderly
 from nasplug.app.sweeps import mark
 from nasplug.app.terminal import conclude
-from nasplug.contracts.errors import Stopped
 
 
 def main(cfg: Any) -> Run:
     """Build the parts that `cfg` describes, search, and show the front."""
     parts = assemble(cfg)
     folder = Path(parts.folder)
-    try:
+    line = f"stopped. What was measured is safe in {folder}; to go on, run the same command again"
+    with orderly(line):
         run = search(
             parts.space,
             parts.evaluator,
@@ -33,10 +34,6 @@ def main(cfg: Any) -> Run:
             storage=cfg.storage,
             config=parts.config,
         )
-    except KeyboardInterrupt:
-        raise Stopped(
-            f"stopped. What was measured is safe in {folder}; to go on, run the same command again"
-        ) from None
     if cfg.job:
         mark(Path(cfg.job), folder)
     conclude(run)

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from nasplug.app.components import measuring
-from nasplug.contracts.errors import Stopped
+from nasplug.app.components import MAIN, measuring
+from nasplug.app.fit import check_fit
+from nasplug.app.stopping import orderly
+from nasplug.contracts.errors import NasplugError
 
 
 def main(cfg: Any) -> None:
     """Prepare the main evaluator of `cfg`, such as training its super-network; nothing is searched."""
-    try:
-        measuring(cfg).evaluator.evaluators[0].prepare()
-    except KeyboardInterrupt:
-        raise Stopped("stopped before the training was done; run the same command again") from None
+    parts = measuring(cfg)
+    if MAIN not in parts.evaluators:
+        raise NasplugError(
+            "mode=train prepares the main evaluator, but there is none: evaluator=NAME"
+        )
+    if parts.task is not None:
+        check_fit(parts.space, parts.task)
+    with orderly("stopped before the training was done; run the same command again"):
+        parts.evaluators[MAIN].prepare()

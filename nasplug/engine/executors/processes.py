@@ -2,91 +2,195 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import pickle
-import signal
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
-from typing import final
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from multiprocessing.connection import wait
+from typing import Any, final
 
-from nasplug.contracts.errors import at_least
-from nasplug.contracts.executor import Executor
-from nasplug.contracts.types import Architecture, Failure, Outcome
+from nasplug.contracts.errors import NasplugError, at_least
+from nasplug.contracts.executor import Executor, Measure
+from nasplug.contracts.types import Failure, Outcome, Trial
 from nasplug.engine.executors.batches import chunks
+from nasplug.engine.executors.worker import UNGUARDED, Guardian, Worker
+from nasplug.engine.outcomes import clean, shown
+
+LOOK = 1.0
+"""Seconds between two looks at whether workers live: what a dead one forked may keep its pipe open."""
+PATIENCE = 1.0
+"""Seconds that idle workers are given to end by themselves."""
+STARTS = 2
+"""So many workers in a row may end before they are ready."""
 
 
 @final
 class Processes(Executor):
     """In `workers` processes of this machine, which share its cores evenly.
 
-    A worker that dies (out of memory, a crash in native code) does not end the search: what was
-    under way is measured again, each on its own, and what kills its worker a second time is a Failure.
+    A worker that dies (out of memory, a crash in native code) does not end the search: another takes
+    its place, what was under way in it is measured again, each on its own and with nothing beside it,
+    and what kills its worker then is a Failure. So is what takes longer than `timeout` seconds an
+    architecture (None: it may take for ever); its worker is killed.
+
+    The workers end when this process does, however it ends, and so do the processes they started.
     """
 
-    def __init__(self, workers: int = 2) -> None:
+    survives = True
+
+    def __init__(self, workers: int = 2, timeout: float | None = None) -> None:
         at_least("workers of executor=processes", workers, 1)
+        if timeout is not None and not 0 < timeout < float("inf"):
+            raise NasplugError(
+                f"timeout of executor=processes must be a positive number of seconds, got {timeout}"
+            )
         self.workers = workers
-        self._pool: ProcessPoolExecutor | None = None
+        self.timeout = timeout
+        self.restarts = 0
+        """How many workers were started in the place of another that died or took too long."""
+        self._team: list[Worker] = []
+        self._guardian: Guardian | None = None
+        self._sent: dict[int, tuple[Measure, bytes]] = {}
+        self._starts, self._last_end = 0, ""
 
     def run(
-        self,
-        measure: Callable[[Sequence[Architecture]], list[Outcome]],
-        archs: Sequence[Architecture],
-        chunk: int,
+        self, measure: Measure, trials: Sequence[Trial], chunk: int
     ) -> Iterator[tuple[int, Outcome]]:
         """In the order of arrival."""
-        chunk = max(1, min(chunk, -(-len(archs) // self.workers)))
-        waiting = {
-            self._start(measure).submit(_measure, [archs[i] for i in places]): places
-            for places in chunks(len(archs), chunk)
-        }
-        broken: list[int] = []
-        for future in as_completed(waiting):
-            try:
-                yield from zip(waiting[future], future.result(), strict=True)
-            except BrokenProcessPool:
-                broken += waiting[future]
-        for place in broken:
-            yield place, self._alone(measure, archs[place])
+        chunk = max(1, min(chunk, -(-len(trials) // self.workers)))
+        again: list[int] = []
+        for i, outcome in self._measure(measure, trials, chunks(len(trials), chunk), self.workers):
+            if outcome is None:
+                again.append(i)
+            else:
+                yield i, outcome
+        alone = [range(i, i + 1) for i in sorted(again)]
+        for i, outcome in self._measure(measure, trials, alone, 1):
+            how = f"{self._last_end}; out of memory, or a crash in native code"
+            yield i, outcome or Failure(f"its process died ({how})")
 
-    def _alone(
-        self, measure: Callable[[Sequence[Architecture]], list[Outcome]], arch: Architecture
-    ) -> Outcome:
-        self.close()
-        future: Future[list[Outcome]] = self._start(measure).submit(_measure, [arch])
+    def _measure(
+        self, measure: Measure, trials: Sequence[Trial], tasks: Sequence[range], most: int
+    ) -> Iterator[tuple[int, Outcome | None]]:
+        """Outcomes of `tasks`, `most` under way at once; None for those whose worker died."""
+        queue, key = deque(tasks), self._key(measure) if tasks else 0
         try:
-            return future.result()[0]
-        except BrokenProcessPool:
-            self.close()
-            return Failure("its process died (out of memory, or a crash in native code)")
+            while queue or self._busy():
+                self._assign(queue, key, trials, most)
+                arrived = list(self._arrived())
+                self._assign(queue, key, trials, most)  # nobody waits until these are written down
+                yield from arrived
+        finally:  # also where whoever asked wants no more
+            for worker in self._busy():
+                self._drop(worker)
 
-    def _start(self, measure: object) -> ProcessPoolExecutor:
-        if self._pool is None:
-            threads = max(1, (os.cpu_count() or 1) // self.workers)
-            self._pool = ProcessPoolExecutor(
-                self.workers, get_context("spawn"), _begin, (pickle.dumps(measure), threads)
-            )
-        return self._pool
+    def _busy(self) -> list[Worker]:
+        return [worker for worker in self._team if worker.places]
+
+    def _assign(self, queue: deque[range], key: int, trials: Sequence[Trial], most: int) -> None:
+        while len(self._team) < min(most, len(queue) + len(self._busy())):
+            self._start()
+        alone = most == 1  # nothing else shall be at work meanwhile, such as a worker that starts
+        if alone and not all(worker.idle for worker in self._team):
+            return
+        for worker in self._team[:most]:
+            if queue and worker.idle and key not in worker.loaded:
+                worker.load(key, self._sent[key][1])
+            elif queue and worker.idle:
+                places = queue.popleft()
+                limit = (self.timeout or float("inf")) * len(places)
+                worker.begin(key, [trials[i] for i in places], places, limit)
+
+    def _arrived(self) -> Iterator[tuple[int, Outcome | None]]:
+        """Waits until a worker answers, dies or takes too long."""
+        left = min(worker.deadline for worker in self._team) - time.monotonic()
+        spoken = wait([worker.pipe for worker in self._team], max(0.0, min(left, LOOK)))
+        for worker in list(self._team):
+            places = worker.places
+            try:
+                if worker.pipe in spoken or worker.process.exitcode is not None:
+                    outcomes = worker.answer()
+                    if outcomes is not None:
+                        self._starts = 0
+                        yield from zip(places, outcomes, strict=True)
+                elif time.monotonic() > worker.deadline:
+                    self._drop(worker)
+                    late = Failure(f"it took longer than executor.timeout={self.timeout:g} seconds")
+                    yield from ((i, late if len(places) == 1 else None) for i in places)
+            except EOFError:
+                self._drop(worker)
+                if not places:
+                    self._failed_to_start(worker)
+                yield from ((i, None) for i in places)
+
+    def _start(self) -> None:
+        if self._guardian is None:
+            self._guardian = Guardian()
+            atexit.register(self.close)
+        threads = max(1, (os.cpu_count() or 1) // self.workers)
+        self._team.append(Worker(threads, self._guardian))
+
+    def _drop(self, worker: Worker) -> None:
+        self._team.remove(worker)
+        worker.end()
+        self._last_end = worker.how_it_ended
+        self.restarts += 1
+
+    def _failed_to_start(self, worker: Worker) -> None:
+        self._starts += 1
+        if worker.process.exitcode == UNGUARDED:
+            raise NasplugError(
+                "with executor=processes every worker imports the script first, so what the script runs "
+                'must be guarded: put `if __name__ == "__main__":` before the call of nasplug.search'
+            ) from None
+        if self._starts >= STARTS:
+            raise NasplugError(
+                f"workers of executor=processes must start, but they ended ({worker.how_it_ended}) while "
+                "they imported the script and the evaluator; what they said is above. What a script "
+                'runs must be behind `if __name__ == "__main__":`'
+            ) from None
+
+    def _key(self, measure: Measure) -> int:
+        if id(measure) not in self._sent:
+            try:
+                self._sent[id(measure)] = measure, pickle.dumps(measure)
+            except Exception as error:
+                name, part = _unpicklable("", measure)
+                raise NasplugError(
+                    f"executor=processes sends the evaluator to its workers, so it must pickle, but "
+                    f"{name.lstrip('.') or 'it'} is {shown(part)}: {clean(error)}. Define classes and "
+                    "functions at the top of a module, or take executor=serial"
+                ) from None
+        return id(measure)
 
     def close(self) -> None:
-        """Stop the workers; what they have not begun is dropped."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
-            self._pool = None
+        """Stop the workers; what is under way in them is dropped."""
+        team, self._team = self._team, []
+        for worker in team:
+            worker.pipe.close()
+        until = time.monotonic() + PATIENCE
+        for worker in sorted(team, key=lambda worker: worker.idle):  # the busy are killed first
+            worker.end(max(0.0, until - time.monotonic()))
+        if self._guardian is not None:
+            self._guardian.close()
+            self._guardian = None
+            atexit.unregister(self.close)
 
 
-_here: Callable[[Sequence[Architecture]], list[Outcome]]
-
-
-def _begin(measure: bytes, threads: int) -> None:
-    """In a worker, before anything heavy is imported."""
-    global _here
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    os.environ["OMP_NUM_THREADS"] = str(threads)
-    _here = pickle.loads(measure)
-
-
-def _measure(archs: Sequence[Architecture]) -> list[Outcome]:
-    return _here(archs)
+def _unpicklable(name: str, part: Any) -> tuple[str, Any]:
+    """The innermost attribute or item of `part` that does not pickle, and its name."""
+    inner: Mapping[str, Any] = getattr(part, "__dict__", {})
+    if name.count(".") > 20:  # it holds itself
+        return name, part
+    if isinstance(part, Mapping):
+        inner = {f"[{key!r}]": value for key, value in part.items()}
+    elif isinstance(part, list | tuple):
+        inner = {f"[{i}]": value for i, value in enumerate(part)}
+    for key, value in inner.items():
+        try:
+            pickle.dumps(value)
+        except Exception:
+            return _unpicklable(f"{name}{key}" if key.startswith("[") else f"{name}.{key}", value)
+    return name, part

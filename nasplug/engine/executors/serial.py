@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import final
 
-from nasplug.contracts.executor import Executor
-from nasplug.contracts.types import Architecture, Outcome
+from nasplug.contracts.errors import NasplugError
+from nasplug.contracts.executor import Executor, Measure
+from nasplug.contracts.types import Outcome, Trial
 from nasplug.engine.executors.batches import chunks
 
 
 @final
 class Serial(Executor):
-    """One after the other, in this process."""
+    """One after the other, in this process, where nothing can end an evaluation that hangs."""
+
+    def __init__(self, timeout: float | None = None) -> None:
+        if timeout is not None:
+            raise NasplugError(
+                "executor.timeout must be left out with executor=serial, for an evaluation that hangs "
+                "ends only with its process; executor=processes executor.workers=1 measures one at a "
+                "time in a process of its own"
+            )
+        self.timeout = timeout
 
     def run(
-        self,
-        measure: Callable[[Sequence[Architecture]], list[Outcome]],
-        archs: Sequence[Architecture],
-        chunk: int,
+        self, measure: Measure, trials: Sequence[Trial], chunk: int
     ) -> Iterator[tuple[int, Outcome]]:
         """In the order given."""
-        for places in chunks(len(archs), chunk):
-            yield from zip(places, measure([archs[i] for i in places]), strict=True)
+        for places in chunks(len(trials), chunk):
+            yield from zip(places, measure([trials[i] for i in places]), strict=True)

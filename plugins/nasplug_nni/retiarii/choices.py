@@ -54,9 +54,10 @@ class LayerChoice(Choice):
     def opened(self, label: str) -> nn.Module:
         """nni's layer choice."""
         candidates = dict(self.named_children())
-        return nni3.LayerChoice(
+        opened: nn.Module = nni3.LayerChoice(
             candidates if self.named else list(candidates.values()), label=label
         )
+        return opened
 
 
 @final
@@ -78,7 +79,10 @@ class InputChoice(Choice):
 
     def opened(self, label: str) -> nn.Module:
         """nni's input choice."""
-        return nni3.InputChoice(self.n_candidates, self.n_chosen, self.reduction, label=label)
+        opened: nn.Module = nni3.InputChoice(
+            self.n_candidates, self.n_chosen, self.reduction, label=label
+        )
+        return opened
 
 
 @final
@@ -92,7 +96,8 @@ class ValueChoice(Choice):
 
     def opened(self, label: str) -> nn.Module:
         """nni's layer choice of constants, so that it can be mixed."""
-        return nni3.LayerChoice(list(map(Constant, self.candidates)), label=label)
+        opened: nn.Module = nni3.LayerChoice(list(map(Constant, self.candidates)), label=label)
+        return opened
 
     def chosen(self, value: Any) -> Any:
         """The number at a place."""
@@ -116,7 +121,7 @@ class Constant(nn.Module):
         return str(self.value)
 
 
-class Opened(nni3.ModelSpace):
+class Opened(nni3.ModelSpace):  # type: ignore[misc]  # nni has no types
     """A copy of a network whose choices are nni 3's, its layers initialised anew."""
 
     def __init__(self, model: nn.Module) -> None:

@@ -12,7 +12,8 @@ from torch.utils.data import DataLoader, Dataset, random_split
 
 from nasplug import NasplugError, seeded
 from nasplug.toolkit.devices import move, pick
-from nasplug.toolkit.second_order import gradient, second_order_gradient
+from nasplug.toolkit.gradient_step import gradient_step
+from nasplug.toolkit.second_order import architecture_gradient
 from nasplug_nni.retiarii.choices import open_choices, space
 
 log = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ class DartsTrainer:
         optimizer: of the weights, as made for `model.parameters()`.
         num_epochs: passes over the data.
         dataset: of pairs (input, target).
-        grad_clip: largest norm of a step's gradient.
+        grad_clip: largest norm of a step's gradient; 0 for no limit.
         batch_size: of a step.
         workers: processes that load data.
         device: None for CUDA where there is one.
@@ -80,7 +81,7 @@ class DartsTrainer:
             self.alphas, arc_learning_rate, (0.5, 0.999), weight_decay=1e-3
         )
         generator = torch.Generator().manual_seed(seed)
-        halves = random_split(dataset, [0.5, 0.5], generator)  # type: ignore[arg-type]
+        halves = random_split(dataset, [0.5, 0.5], generator)
         if min(map(len, halves)) < batch_size:
             raise NasplugError(
                 f"each half of the dataset must hold a batch, but batch_size is {batch_size} and half "
@@ -115,25 +116,19 @@ class DartsTrainer:
 
     def _learn(self, batch: Any, other: Any) -> tuple[Any, Tensor]:
         weights = [p for p in self.supernet.parameters() if p.requires_grad]
-        if self.unrolled:
-            rate = float(self.optimizer.param_groups[0]["lr"])
-            slopes = second_order_gradient(
-                lambda: self._loss(batch)[1],
-                lambda: self._loss(other)[1],
-                weights,
-                self.alphas,
-                rate,
-            )
-        else:
-            slopes = gradient(self._loss(other)[1], self.alphas)
+        slopes = architecture_gradient(
+            lambda: self._loss(batch)[1],
+            lambda: self._loss(other)[1],
+            weights,
+            self.alphas,
+            float(self.optimizer.param_groups[0]["lr"]),
+            self.unrolled,
+        )
         for alpha, slope in zip(self.alphas, slopes, strict=True):
             alpha.grad = slope
         self.chooser.step()
-        self.optimizer.zero_grad(set_to_none=True)
         outputs, loss = self._loss(batch)
-        loss.backward()
-        nn.utils.clip_grad_norm_(weights, self.grad_clip)
-        self.optimizer.step()
+        gradient_step(self.optimizer, loss, weights, self.grad_clip)
         return outputs.detach(), loss.detach()
 
     def _loss(self, batch: Any) -> tuple[Any, Tensor]:

@@ -78,8 +78,8 @@ def build_network(
     `whole` must be set where labels are automatic: nni's Repeat builds only as many blocks as are
     wanted, so that all labels that come after would be shifted, and other layers chosen, silently.
     """
-    repeat = {"create_fixed_module": classmethod(_whole_repeat)} if whole else {}
-    cell = {"_create_modules": chosen_operations(sample, _as_it_is)}
+    repeat: dict[str, Any] = {"create_fixed_module": classmethod(_whole_repeat)} if whole else {}
+    cell: dict[str, Any] = {"_create_modules": chosen_operations(sample, _as_it_is)}
     with sampled(sample), patched(Cell, **cell), patched(Repeat, **repeat):
         network = make()
     for module in network.modules():

@@ -20,6 +20,7 @@ from nasplug_nni.nni3 import (
     Cell,
     InputChoice,
     LayerChoice,
+    ModelSpace,
     MutableAnnotation,
     MutableModule,
     NasBench101Cell,
@@ -40,7 +41,7 @@ class ChoiceConditions:
     depths, which a network can do as it runs.
     """
 
-    def __init__(self, space: nn.Module) -> None:
+    def __init__(self, space: ModelSpace) -> None:
         self.choices: dict[str, Any] = {}
         self.constraints: dict[str, Any] = {}
         self.paths: dict[str, list[Path]] = {}

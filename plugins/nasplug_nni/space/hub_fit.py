@@ -21,7 +21,7 @@ def fit_to_task(network: nn.Module, in_channels: int | None, num_classes: int | 
     if in_channels not in (None, conv.in_channels):
         with torch.no_grad():
             weight = conv.weight[:, torch.arange(in_channels) % conv.in_channels].clone()
-        new = nn.utils.skip_init(
+        new = nn.utils.skip_init(  # type: ignore[no-untyped-call]
             nn.Conv2d,
             in_channels,
             conv.out_channels,

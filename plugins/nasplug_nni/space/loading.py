@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from nasplug import NasplugError, seeded, unknown
+from nasplug import NasplugError, import_allowed, seeded, unknown
 from nasplug_nni.nni3 import ModelSpace
 from nasplug_nni.space.building import LOCK
 
@@ -36,14 +35,15 @@ def find(model: Any) -> tuple[type[ModelSpace], dict[str, Any]]:
 
 
 def _import(name: str) -> Any:
-    module, _, kind = name.rpartition(".")
-    if not module:
+    if "." not in name:
         raise NasplugError(
             f"space.model must be package.module.Class, but got {name!r}; e.g. "
             "space.model=nni.nas.hub.pytorch.DARTS"
         )
     try:
-        return getattr(importlib.import_module(module), kind)
+        return import_allowed(name, known=["nni.nas.hub.pytorch"])
+    except NasplugError:
+        raise
     except Exception as error:  # whatever the user's module raises
         reason = " ".join(str(error).split()) or type(error).__name__
         raise NasplugError(
@@ -58,7 +58,7 @@ def signature(kind: type) -> inspect.Signature:
         init = base.__dict__.get("_init_wrapped")
         if init is not None and init.__name__ != "new_init":
             return inspect.signature(init)
-    return inspect.signature(kind.__init__)
+    return inspect.signature(kind.__init__)  # type: ignore[misc]  # of the class, not an instance
 
 
 def arguments(

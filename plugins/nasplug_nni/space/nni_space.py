@@ -96,7 +96,7 @@ class NniSpace(SearchSpace):
         )
 
     @cached_property
-    def variables(self) -> tuple[Variable, ...]:  # type: ignore[override]
+    def variables(self) -> tuple[Variable, ...]:
         """One for every choice, or for every input of an InputChoice of any number."""
         conditions = self._choice_conditions
         return tuple(v for one in self.encodings for v in one.variables(conditions.when(one.label)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, final
 
 import torch
@@ -23,14 +23,37 @@ KEPT = 32
 class Space(Protocol):
     """What a super-network needs to know of its space."""
 
-    variables: tuple[Variable, ...]
-    encodings: tuple[ChoiceEncoding, ...]
-    places: dict[str, slice]
-    switchable: set[str]
-    make: Any
-    automatic: bool
-    smallest: Architecture
-    largest: Architecture
+    @property
+    def variables(self) -> tuple[Variable, ...]:
+        """The design variables."""
+
+    @property
+    def encodings(self) -> tuple[ChoiceEncoding, ...]:
+        """How each choice is written, in the order of the variables."""
+
+    @property
+    def places(self) -> dict[str, slice]:
+        """Where each label's variables stand in an architecture."""
+
+    @property
+    def switchable(self) -> set[str]:
+        """The labels that a network can switch as it runs."""
+
+    @property
+    def make(self) -> Callable[[], nn.Module]:
+        """Calls the class; what comes out depends on nni's context."""
+
+    @property
+    def automatic(self) -> bool:
+        """Whether nni numbers labels of this space itself."""
+
+    @property
+    def smallest(self) -> Architecture:
+        """Every variable at its least option."""
+
+    @property
+    def largest(self) -> Architecture:
+        """Every variable at its greatest option."""
 
     def to_nni(self, arch: Architecture) -> dict[str, Any]:
         """The sample."""

@@ -40,7 +40,7 @@ def build_switched(
     What is read while it is built is that of `sample`. `whole` is as in `build_network`. With
     `every`, even operations that are no switch's are there, beside the chosen one.
     """
-    swaps = {
+    swaps: dict[type, dict[str, Any]] = {
         LayerChoice: {"create_fixed_module": classmethod(_layer(selection))},
         InputChoice: {"create_fixed_module": classmethod(_inputs(selection))},
         Repeat: {"create_fixed_module": classmethod(_repeat(selection, whole))},

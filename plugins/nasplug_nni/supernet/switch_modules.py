@@ -53,7 +53,7 @@ class SwitchedLayer(nn.Module):
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Whatever the candidates take and give."""
         picks = self.selection[self.label]
-        return weighted((self._modules[str(n)](*args, **kwargs), w) for n, w in picks)
+        return weighted((self.get_submodule(str(n))(*args, **kwargs), w) for n, w in picks)
 
     def running(self) -> list[str]:
         """The names of the children that run."""
@@ -86,7 +86,9 @@ class SwitchedInputs(nn.Module):
                 f"{self.reduction!r}; search it otherwise, e.g. +strategy=spos"
             )
         total = weighted((inputs[i], w) for i, w in picks)
-        return total if self.reduction == "sum" else total / sum(w for _, w in picks)
+        return (
+            total if self.reduction == "sum" else total / sum(w for _, w in picks if w is not None)
+        )
 
     def running(self) -> list[str]:
         """It has no children."""
@@ -114,7 +116,7 @@ class SwitchedRepeat(nn.Module):
         picks = {depth: weight for depth, weight in self.selection[self.label]}
         terms = [(x, picks[0])] if 0 in picks else []
         for depth, name in enumerate(self.running(), 1):
-            x = self._modules[name](x)
+            x = self.get_submodule(name)(x)
             if depth in picks:
                 terms.append((x, picks[depth]))
         return weighted(terms)
@@ -143,7 +145,9 @@ class SwitchedEdge(nn.Module):
     def forward(self, states: Sequence[torch.Tensor]) -> torch.Tensor:
         """The states of the nodes before -> what this edge adds to its node."""
         picks = self.selection[self.input_label]
-        return weighted((self._modules[str(i)](states[i]), w) for (i,), w in picks)
+        terms = ((self.get_submodule(str(i))(states[i]), w) for (i,), w in picks)
+        total: torch.Tensor = weighted(terms)
+        return total
 
     def running(self) -> list[str]:
         """The names of the picked inputs."""

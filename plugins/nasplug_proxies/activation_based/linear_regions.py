@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
 from torch.utils._pytree import tree_leaves, tree_map
 
-from nasplug import NasplugError, ZeroCostProxy
+from nasplug import NasplugError, Range, ZeroCostProxy
 from nasplug.contracts.probe import Examples, Probe
 from nasplug_proxies.scoring.probe import PassProbe
 
@@ -24,7 +26,7 @@ class LinearRegions(ZeroCostProxy):
     samples = 2
     training = False
 
-    def __init__(self, points: int = 64) -> None:
+    def __init__(self, points: Annotated[int, Range(ge=2)] = 64) -> None:
         self.points = points
 
     def score(self, probe: Probe) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from nasplug import NasplugError, ZeroCostProxy
+from nasplug import NasplugError, PositiveInt, ZeroCostProxy
 from nasplug.contracts.inputs import call
 from nasplug.contracts.probe import Probe
 from nasplug_proxies.activation_based.features import recorded
@@ -20,7 +20,7 @@ class Meco(ZeroCostProxy):
 
     input = "gaussian"
 
-    def __init__(self, samples: int = 2) -> None:
+    def __init__(self, samples: PositiveInt = 2) -> None:
         self.samples = samples
 
     @torch.no_grad()

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import torch
 
-from nasplug import ZeroCostProxy
+from nasplug import PositiveFloat, PositiveInt, ZeroCostProxy
 from nasplug.contracts.probe import Probe
 from nasplug.toolkit.counting import parameters
 
@@ -19,7 +19,7 @@ class Swap(ZeroCostProxy):
     needs = ("patterns",)
     init = "normal"
 
-    def __init__(self, samples: int = 16) -> None:
+    def __init__(self, samples: PositiveInt = 16) -> None:
         self.samples = samples
 
     def score(self, probe: Probe) -> float:
@@ -37,7 +37,9 @@ class SwapRegularised(ZeroCostProxy):
     needs = ("patterns",)
     init = "normal"
 
-    def __init__(self, samples: int = 16, mu: float = 1500.0, sigma: float = 1e6) -> None:
+    def __init__(
+        self, samples: PositiveInt = 16, mu: PositiveFloat = 1500.0, sigma: PositiveFloat = 1e6
+    ) -> None:
         self.samples = samples
         self.mu = mu
         self.sigma = sigma

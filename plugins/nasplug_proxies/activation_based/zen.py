@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
 from torch import nn
 from torch.utils._pytree import tree_map_only
 
-from nasplug import ZeroCostProxy
+from nasplug import PositiveFloat, Range, ZeroCostProxy
 from nasplug.contracts.probe import Probe
 from nasplug_proxies.activation_based.features import last_map
 
@@ -26,7 +28,10 @@ class Zen(ZeroCostProxy):
     double = True
 
     def __init__(
-        self, samples: int = 16, alpha: float = 0.01, batch_norm_term: bool = True
+        self,
+        samples: Annotated[int, Range(ge=2)] = 16,
+        alpha: PositiveFloat = 0.01,
+        batch_norm_term: bool = True,
     ) -> None:
         self.samples = samples
         self.alpha = alpha

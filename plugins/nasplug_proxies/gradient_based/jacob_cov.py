@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from nasplug import ZeroCostProxy
+from nasplug import PositiveFloat, ZeroCostProxy
 from nasplug.contracts.probe import Probe
 
 
@@ -17,7 +17,7 @@ class JacobCov(ZeroCostProxy):
 
     needs = ("jacobian",)
 
-    def __init__(self, k: float = 1e-5) -> None:
+    def __init__(self, k: PositiveFloat = 1e-5) -> None:
         self.k = k
 
     def score(self, probe: Probe) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.utils._pytree import tree_leaves, tree_map_only
 
-from nasplug import ZeroCostProxy
+from nasplug import PositiveInt, ZeroCostProxy
 from nasplug.contracts.inputs import call
 from nasplug.contracts.probe import Probe
 
@@ -20,7 +20,7 @@ class Ntk(ZeroCostProxy):
 
     training = False
 
-    def __init__(self, samples: int = 16) -> None:
+    def __init__(self, samples: PositiveInt = 16) -> None:
         self.samples = samples
 
     def score(self, probe: Probe) -> float:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
 
-from nasplug import ZeroCostProxy
+from nasplug import Range, ZeroCostProxy
 from nasplug.contracts.probe import Probe
 
 
@@ -14,7 +16,7 @@ class Zico(ZeroCostProxy):
 
     needs = ("loss",)
 
-    def __init__(self, batches: int = 2) -> None:
+    def __init__(self, batches: Annotated[int, Range(ge=2)] = 2) -> None:
         self.batches = batches
 
     def score(self, probe: Probe) -> float:

@@ -15,12 +15,6 @@ from nasplug import NasplugError, describe
 from nasplug.contracts.types import Architecture
 
 
-def default_folder() -> Path:
-    """Where the user's caches are: $XDG_CACHE_HOME or ~/.cache, then nasplug/scores."""
-    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(home).expanduser() / "nasplug" / "scores"
-
-
 def what_is(part: Any) -> dict[str, Any]:
     """What would build `part` again, and a mark of its source: a score of other code is another."""
     try:
@@ -85,6 +79,6 @@ class ScoreCache:
     def _unwritable(self, error: OSError) -> NasplugError:
         return NasplugError(
             f"scores are kept in {self.path and self.path.parent}, which must be writable, but "
-            f"{error.strerror or error}; name another folder with proxies.cache=DIR, or keep none: "
-            "proxies.cache=memory"
+            f"{error.strerror or error}; name another folder with evaluators.proxies.cache=DIR, or "
+            "keep none: evaluators.proxies.cache=memory"
         )

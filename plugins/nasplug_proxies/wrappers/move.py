@@ -9,7 +9,7 @@ from typing import final
 
 import numpy as np
 
-from nasplug import Preference, Problem, Strategy, at_least
+from nasplug import PositiveInt, Preference, Problem, Strategy
 from nasplug.contracts.proxy import ProxyScorer
 from nasplug.contracts.types import Archs, FloatArray, Record, Trial
 from nasplug_proxies.wrappers.pool import feasible
@@ -35,9 +35,8 @@ class Move(Strategy):
         strategy: Strategy,
         proxies: ProxyScorer,
         proxy: str | None = None,
-        candidates: int = 100,
+        candidates: PositiveInt = 100,
     ) -> None:
-        at_least("move.candidates", candidates, 1)
         self.strategy = strategy
         self.proxies = proxies
         self.proxy = proxy

@@ -8,7 +8,7 @@ from typing import final
 
 import numpy as np
 
-from nasplug import Problem, Strategy, at_least
+from nasplug import PositiveInt, Problem, Strategy
 from nasplug.contracts.proxy import ProxyScorer
 from nasplug.contracts.types import Record, Trial
 from nasplug_proxies.wrappers.pool import best_first
@@ -33,9 +33,12 @@ class WarmUp(Strategy):
     """
 
     def __init__(
-        self, strategy: Strategy, proxies: ProxyScorer, proxy: str | None = None, pool: int = 3000
+        self,
+        strategy: Strategy,
+        proxies: ProxyScorer,
+        proxy: str | None = None,
+        pool: PositiveInt = 3000,
     ) -> None:
-        at_least("warmup.pool", pool, 1)
         self.strategy = strategy
         self.proxies = proxies
         self.proxy = proxy

@@ -59,17 +59,19 @@ def geodesic(front: FloatArray, p: float) -> FloatArray:
     on = _project(front, p)
     half = _project((on[:, None] + on[None]) / 2, p)
     ways = np.linalg.norm(on[:, None] - half, axis=2) + np.linalg.norm(half - on[None], axis=2)
-    return (ways + ways.T) / 2
+    lengths: FloatArray = (ways + ways.T) / 2
+    return lengths
 
 
 def _project(points: FloatArray, p: float) -> FloatArray:
     """Points moved along their rays to the L_p unit sphere."""
     length = (np.maximum(points, 0) ** p).sum(axis=-1, keepdims=True) ** (1 / p)
-    return points / np.maximum(length, 1e-12)
+    projected: FloatArray = points / np.maximum(length, 1e-12)
+    return projected
 
 
 @final
-class AgeSurvival(Survival):
+class AgeSurvival(Survival):  # type: ignore[misc]  # pymoo has no types
     """Whole fronts survive while there is room; of the last one, the best by diversity / proximity.
 
     Gives individuals the attributes `rank` and `crowding` (the score, larger is better).
@@ -123,7 +125,8 @@ def _middle(front: FloatArray, ends: list[int]) -> FloatArray:
     across = np.linalg.norm(front - along, axis=1)
     if len(front) > len(ends):
         across[ends] = np.inf
-    return front[int(np.argmin(across))]
+    middle: FloatArray = front[int(np.argmin(across))]
+    return middle
 
 
 def _survival_score(distances: FloatArray, near: FloatArray, ends: list[int]) -> FloatArray:

@@ -36,8 +36,8 @@ class AgingEvolution(Strategy):
     With a preference the child is, as published, the best-scored of the winner's new neighbours.
 
     Args:
-        pool: architectures alive; so many random ones are measured first. null: budget // 5, at least
-            4 and at most `POOL`, which is the published 64 from a budget of 320 on.
+        pool: architectures alive; so many random ones are measured first. null: budget // 2, at least
+            4 and at most `POOL`, which is the published 64 from a budget of 128 on.
         tournament: how many of the pool take part in a tournament. null: the published 10 of 64, in
             proportion to the pool, at least 2.
         batch: children proposed at a time; more only where many can be measured at once.
@@ -71,7 +71,7 @@ class AgingEvolution(Strategy):
 
     def setup(self, problem: Problem) -> None:
         """Start anew."""
-        chosen = population_for(problem.budget, POOL)
+        chosen = population_for(problem.budget, POOL, 2)
         size = chosen if self.pool is None else self.pool
         published = POOL if self.pool is None else None
         self._sample_size.announce("aging_evolution", "pool", size, problem.budget, published)
@@ -129,4 +129,5 @@ class AgingEvolution(Strategy):
         if prefer is None or rng.random() >= self.greed:
             return fresh[int(rng.integers(len(fresh)))]
         some = [fresh[i] for i in rng.permutation(len(fresh))[: draws(prefer)]]
-        return some[best_first(prefer, some)[0]]
+        best: Architecture = some[best_first(prefer, some)[0]]
+        return best

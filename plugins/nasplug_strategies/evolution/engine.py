@@ -60,4 +60,4 @@ class Parts:
     @property
     def objectives(self) -> int:
         """How many losses there are."""
-        return self.losses.shape[1]
+        return int(self.losses.shape[1])

@@ -23,6 +23,9 @@ from nasplug_strategies.warm_start import fill_up, warm_start_architectures
 POPULATION = 50
 """Table 4 of the DyNAS-T paper."""
 
+GENERATIONS = 5
+"""A population that is chosen from the budget leaves room for so many generations."""
+
 FAILED = 1e3
 """Loss of an architecture that could not be measured; the first population's lie in 0..1."""
 
@@ -92,7 +95,7 @@ class Evolution(Strategy):
     def setup(self, problem: Problem) -> None:
         """Start anew; an error if the algorithm cannot do so many objectives, or constraints."""
         check(self.algorithm, problem)
-        chosen = population_for(problem.budget, POPULATION)
+        chosen = population_for(problem.budget, POPULATION, GENERATIONS)
         size = chosen if self.population is None else self.population
         published = POPULATION if self.population is None else None
         self._sample_size.announce(self.algorithm, "population", size, problem.budget, published)

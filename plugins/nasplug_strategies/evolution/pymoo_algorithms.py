@@ -89,7 +89,11 @@ def moead(parts: Parts, first: Population) -> Algorithm:
 
 
 def ctaea(parts: Parts, first: Population) -> Algorithm:
-    """C-TAEA (Li, Chen, Fu, Yao 2019)."""
+    """C-TAEA (Li, Chen, Fu, Yao 2019).
+
+    One of its two archives ignores constraints, for diversity, and children are bred from both: it
+    asks for infeasible architectures more often than the others do.
+    """
     restricted = RestrictedMating(func_comp=comp_by_cv_dom_then_random)
 
     def select(pop: Population, n: int, rng: np.random.Generator) -> IntArray:

@@ -74,7 +74,7 @@ def _quiet() -> Iterator[None]:
 
 
 @final
-class Mating(InfillCriterion):
+class Mating(InfillCriterion):  # type: ignore[misc]  # pymoo has no types
     """pymoo's place for parents to children, filled with `breed`: never an architecture twice."""
 
     def __init__(self, parts: Parts, select: Select) -> None:
@@ -131,7 +131,8 @@ def tournament(*keys: str) -> Select:
         order = np.lexsort([rng.random(len(pop)), *reversed(columns)])
         place = np.argsort(order)
         pairs = rng.integers(0, len(pop), (2, n, 2))
-        return np.where(place[pairs[0]] < place[pairs[1]], pairs[0], pairs[1])
+        winners: IntArray = np.where(place[pairs[0]] < place[pairs[1]], pairs[0], pairs[1])
+        return winners
 
     return select
 
@@ -148,7 +149,8 @@ def niche_tournament(pop: Population, n: int, rng: np.random.Generator) -> IntAr
     worse += (worse == 0) * inside * np.sign(rank[one] - rank[two])
     worse += (worse == 0) * inside * np.sign(distance[one] - distance[two])
     worse += (worse == 0) * rng.choice([-1, 1], (n, 2))
-    return np.where(worse < 0, one, two)
+    winners: IntArray = np.where(worse < 0, one, two)
+    return winners
 
 
 def _column(pop: Population, key: str) -> FloatArray:

@@ -81,8 +81,9 @@ def _gain(front: FloatArray, point: FloatArray, reference: FloatArray) -> float:
 def _most(front: FloatArray, points: FloatArray, reference: FloatArray) -> FloatArray:
     """Bounds of the `_gain` of each of `points`, shape (n,): its box, less the largest part of it
     that any one member of `front` dominates."""
-    boxes = np.prod(np.maximum(reference - points, 0.0), axis=1)
+    boxes: FloatArray = np.prod(np.maximum(reference - points, 0.0), axis=1)
     if not len(front):
         return boxes
     corners = np.maximum(front, points[:, None])
-    return boxes - np.prod(np.maximum(reference - corners, 0.0), axis=2).max(axis=1)
+    dominated: FloatArray = np.prod(np.maximum(reference - corners, 0.0), axis=2).max(axis=1)
+    return boxes - dominated

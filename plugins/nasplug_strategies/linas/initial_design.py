@@ -97,13 +97,10 @@ def _size(problem: Problem, pool: list[Architecture], levels: list[FloatArray]) 
     for name in (*goals, *costs):
         size: FloatArray = np.log(np.maximum(costs[name], 1e-12))
         return size
-    return np.mean(
-        [
-            level[list(column)]
-            for level, column in zip(levels, zip(*pool, strict=True), strict=True)
-        ],
-        axis=0,
-    )
+    columns = zip(*pool, strict=True)
+    places = [level[list(column)] for level, column in zip(levels, columns, strict=True)]
+    mean: FloatArray = np.mean(places, axis=0)
+    return mean
 
 
 def _even(

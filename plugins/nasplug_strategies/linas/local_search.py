@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 
 from nasplug import Problem, SearchSpace
@@ -98,7 +100,7 @@ def recombined_moves(
     weights = rng.exponential(size=(len(archs), RECOMBINATIONS, gained.shape[1]))
     weights /= weights.sum(axis=2, keepdims=True)
     score = np.full((len(archs), RECOMBINATIONS, sum(counts)), np.inf)
-    np.put_along_axis(score, (starts + archs)[:, None], 0.0, axis=2)
+    score[np.arange(len(archs))[:, None], :, starts + archs] = 0.0
     score[who, :, column] = np.einsum("clg,cg->cl", weights[who], gained)
     options = [part.argmin(axis=2) for part in np.split(score, starts[1:], axis=2)]
     made = space.canonical(np.stack(options, axis=2).reshape(-1, len(counts)))
@@ -144,8 +146,8 @@ def distinct(archs: IntArray) -> IntArray:
 def keys(archs: IntArray) -> list[bytes]:
     """What tells each of `archs` (n, v) from the others, to look it up by."""
     whole = np.dtype((np.void, archs.shape[1] * archs.itemsize))
-    named: list[bytes] = np.ascontiguousarray(archs).view(whole).ravel().tolist()
-    return named
+    rows = np.ascontiguousarray(archs).view(whole)
+    return cast(list[bytes], rows.ravel().tolist())  # numpy's stubs do not know void
 
 
 def _unpacked(named: list[bytes], width: int) -> IntArray:

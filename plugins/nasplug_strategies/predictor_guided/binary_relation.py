@@ -5,32 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import deepcopy
 from math import prod
-from typing import Any, Protocol, final, runtime_checkable
+from typing import final
 
 import numpy as np
 
 from nasplug import Predictor, Problem, SearchSpace, Strategy, at_least
+from nasplug.contracts.capabilities import PretrainedPredictor, SpaceAwarePredictor
 from nasplug.contracts.types import Architecture, FloatArray, IntArray, Record, Trial
 from nasplug.toolkit.ask_tell import AskTell, Search
 from nasplug_strategies.nondominated_order import nondominated_order
 from nasplug_strategies.population import SampleSize
 from nasplug_strategies.warm_start import fill_up, warm_start_architectures
-
-
-@runtime_checkable
-class AboutSpaces(Protocol):
-    """A predictor that wants to know the space, as graph networks do."""
-
-    def set_space(self, space: SearchSpace) -> Any:
-        """Called once, before anything is learnt."""
-
-
-@runtime_checkable
-class Pretrained(Protocol):
-    """A predictor that can learn from cheap scores first."""
-
-    def pretrain(self, X: FloatArray, scores: FloatArray) -> Any:
-        """Features (n, f) and scores (n,), higher is better; every later `fit` starts from there."""
 
 
 @final
@@ -87,7 +72,7 @@ class BinaryRelation(Strategy):
     def _search(self, problem: Problem, first: list[Architecture]) -> Search:
         rng, space = np.random.default_rng(problem.seed), problem.space
         model = deepcopy(self.predictor)
-        if isinstance(model, AboutSpaces):
+        if isinstance(model, SpaceAwarePredictor):
             model.set_space(space)
         pool = self._pool(space, rng, [])
         if len(first) < self.batch and self._pretrain(problem, model, rng):
@@ -118,7 +103,7 @@ class BinaryRelation(Strategy):
 
     def _pretrain(self, problem: Problem, model: Predictor, rng: np.random.Generator) -> bool:
         """Teach `model` the cheap score; False where there is none, or it cannot learn from one."""
-        if problem.prefer is None or not isinstance(model, Pretrained):
+        if problem.prefer is None or not isinstance(model, PretrainedPredictor):
             return False
         archs = problem.space.sample(self.pretrain, rng)
         scores = np.asarray(problem.prefer.score(archs), float)

@@ -14,7 +14,7 @@ from nasplug.contracts.types import Architecture, Archs, FloatArray, IntArray, R
 from nasplug.toolkit.ask_tell import AskTell, Search
 from nasplug.toolkit.search_on_predictions import search_on_predictions
 from nasplug_strategies.nondominated_order import nondominated_order
-from nasplug_strategies.population import SampleSize
+from nasplug_strategies.population import SampleSize, population_for
 from nasplug_strategies.warm_start import fill_up, warm_start_architectures
 
 SAMPLES = 100
@@ -33,7 +33,8 @@ class SingleFitSurrogate(Strategy):
     Args:
         predictor: any regressor; each metric gets a copy.
         search: the strategy that searches on predictions.
-        samples: how many are measured at random first. null: half of the budget, at most `SAMPLES`.
+        samples: how many are measured at random first. null: budget // 2, at least 4
+            and at most `SAMPLES`.
         evaluations: how many predictions the search may use.
         batch: how many of the best are proposed at a time.
         warm_start: a run's folder, whose front is measured first, or one of its CSV files.
@@ -63,8 +64,8 @@ class SingleFitSurrogate(Strategy):
     def setup(self, problem: Problem) -> None:
         """Start anew; an error if the inner search cannot solve such a problem."""
         self.search.setup(replace(problem, budget=self.evaluations))
-        half = SAMPLES if problem.budget is None else min(SAMPLES, max(1, problem.budget // 2))
-        size = half if self.samples is None else self.samples
+        chosen = population_for(problem.budget, SAMPLES, 2)
+        size = chosen if self.samples is None else self.samples
         self._sample_size.announce("single_fit_surrogate", "samples", size, problem.budget)
         first = warm_start_architectures(problem, self.warm_start, size)
         self._ask_tell = AskTell(self._search(problem, first, size), problem)

@@ -82,9 +82,10 @@ class OptunaSearch(Strategy):
     ) -> None:
         if sampler not in SAMPLERS:
             raise unknown("sampler", sampler, SAMPLERS)
-        for name in settings or {}:
+        for name, value in (settings or {}).items():
             if name not in SAMPLERS[sampler].settings:
                 raise unknown(f"setting of {sampler}", name, SAMPLERS[sampler].settings)
+            at_least(f"{name} of {sampler}", value, 1)
         at_least("batch", batch, 1)
         at_least("retries", retries, 0)
         self.sampler = sampler
@@ -107,7 +108,8 @@ class OptunaSearch(Strategy):
             )
         most = int(self.settings.get("n_startup_trials", FIRST))
         self._ask_tell = AskTell(
-            self._search(problem, warm_start_architectures(problem, self.warm_start, most)), problem
+            self._search(problem, warm_start_architectures(problem, self.warm_start, most)),
+            problem,
         )
 
     def ask(self, n: int, pending: Sequence[Trial] = ()) -> Sequence[Trial]:

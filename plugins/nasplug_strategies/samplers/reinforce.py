@@ -120,10 +120,10 @@ class Reinforce(Strategy):
                         new.setdefault(episodes[-1])
             if len(new) == self.batch:
                 break
-        while len(new) < self.batch and (fresh := self._near(space, episodes, {*known, *new}, rng)):
-            episodes.append(fresh)
+        while len(new) < self.batch and (near := self._near(space, episodes, {*known, *new}, rng)):
+            episodes.append(near)
             rows.append(_simplex(1, policy.objectives, rng)[0])
-            new[fresh] = None
+            new[near] = None
         return episodes, np.array(rows), list(new)
 
     def _near(

@@ -1,0 +1,72 @@
+"""An evaluator whose metrics go by other names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, final
+
+from nasplug.contracts.errors import NasplugError, unknown
+from nasplug.contracts.evaluator import Evaluator
+from nasplug.contracts.types import Architecture, Measurement, Metric, Outcome, Trial
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@final
+class RenamedMetrics(Evaluator):
+    """`evaluator` with some metrics under names of the user's, such as a second device's latency.
+
+    A renamed metric is measured, never computed by a strategy: `SearchSpace.costs` does not know
+    the name.
+
+    >>> RenamedMetrics(costs, {"latency": "phone_latency"})
+    """
+
+    def __init__(self, evaluator: Evaluator, names: Mapping[str, str]) -> None:
+        known = evaluator.metrics
+        if not isinstance(names, Mapping) or not all(isinstance(n, str) for n in names.values()):
+            raise NasplugError(f"rename must map metrics to new names, but got {names!r}")
+        for name in names:
+            if name not in known:
+                raise unknown("metric to rename", name, known)
+        shown = [names.get(name, name) for name in known]
+        for name in shown:
+            if shown.count(name) > 1:
+                raise NasplugError(
+                    f"metrics must have names of their own, but two would be called {name!r}: "
+                    f"rename={dict(names)}"
+                )
+        self.evaluator, self.names = evaluator, dict(names)
+        self.computed = tuple(name for name in evaluator.computed if name not in names)
+        self.runs_alone = tuple(names.get(name, name) for name in evaluator.runs_alone)
+        self.chunk, self.partial_fidelity = evaluator.chunk, evaluator.partial_fidelity
+
+    @property
+    def metrics(self) -> Mapping[str, Metric]:
+        """The evaluator's, in its order."""
+        return {self.names.get(n, n): metric for n, metric in self.evaluator.metrics.items()}
+
+    def prepare(self) -> None:
+        """Prepare the evaluator."""
+        self.evaluator.prepare()
+
+    def evaluate(self, trials: Sequence[Trial], names: Sequence[str]) -> list[Outcome]:
+        """Measure under the evaluator's names, and answer under the user's."""
+        own = {self.names.get(name, name): name for name in self.evaluator.metrics}
+        back = {own[name]: name for name in names}
+        outcomes = self.evaluator.evaluate(trials, list(back))
+        return [_named(outcome, back) for outcome in outcomes]
+
+    def network(self, arch: Architecture) -> nn.Module:
+        """The evaluator's network."""
+        return self.evaluator.network(arch)
+
+
+def _named(outcome: Outcome, back: Mapping[str, str]) -> Outcome:
+    if not isinstance(outcome, Measurement):
+        return outcome
+    values = {back.get(name, name): value for name, value in outcome.values.items()}
+    spread = {back.get(name, name): value for name, value in outcome.spread.items()}
+    return replace(outcome, values=values, spread=spread)

@@ -1,0 +1,1 @@
+"""The search spaces: design variables, networks, and the published way to write an architecture."""

@@ -1,0 +1,141 @@
+"""The once-for-all MobileNetV3 space: 7371^5 architectures, one super-network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, final
+
+from torch import Tensor, nn
+
+from nasplug import Architecture, SearchSpace, Variable
+from nasplug.contracts.types import Archs, FloatArray
+from nasplug.elastic import make_divisible
+from nasplug_ofa.layers.costs import conv_cost, linear_cost, norm_cost, reduced, total
+from nasplug_ofa.layers.mbconv import Block
+from nasplug_ofa.layers.plain import classifier, conv2d, example, initialise, named
+from nasplug_ofa.spaces.mbconv_layout import MBConvLayout, Stage
+from nasplug_ofa.supernet import OfaSuperNetwork
+from nasplug_ofa.validation import dropout_rate, positive, width_multiplier
+from nasplug_ofa.weights import MBCONV_NETS
+
+WIDTHS = (16, 16, 24, 40, 80, 112, 160, 960, 1280)
+EPS = 1e-5
+
+
+@final
+class OfaMobileNetV3(SearchSpace):
+    """MobileNetV3 of elastic depth, kernel size and expand ratio.
+
+    Five stages of 2 to 4 blocks, each with a 3x3, 5x5 or 7x7 kernel and an expand ratio of 3, 4 or
+    6: 7371^5 = 2.2e19 architectures. Cai et al., Once-for-All: Train One Network and Specialize it
+    for Efficient Deployment, ICLR 2020; published weights exist for `width_mult` 1.0 and 1.2.
+
+    Args:
+        width_mult: Factor on all widths outside the blocks, each then made divisible by 8.
+        num_classes: Outputs; None: 1000, or what the task has.
+        image_size: Height and width in pixels; None: 224, or what the task has.
+        in_channels: Channels of the images; None: 3, or what the task has.
+        dropout: Rate before the classifier, in training.
+
+    >>> space = OfaMobileNetV3()
+    >>> space.costs([space.largest])["macs"]
+    array([5.66170656e+08])
+    """
+
+    def __init__(
+        self,
+        width_mult: float = 1.0,
+        num_classes: int | None = None,
+        image_size: int | None = None,
+        in_channels: int | None = None,
+        dropout: float = 0.1,
+    ) -> None:
+        self.width_mult = width_multiplier(width_mult)
+        self.num_classes = positive("num_classes", num_classes, 1000)
+        self.image_size = positive("image_size", image_size, 224)
+        self.in_channels = positive("in_channels", in_channels, 3)
+        self.dropout = dropout_rate(dropout)
+
+    @cached_property
+    def _widths(self) -> list[int]:
+        return [make_divisible(width * self.width_mult) for width in WIDTHS]
+
+    @cached_property
+    def layout(self) -> MBConvLayout:
+        """The blocks."""
+        stem, width, *widths = self._widths
+        first = Block(stem, width, 1, nn.ReLU, squeeze=False, shortcut=stem == width, eps=EPS)
+        depths = (2, 3, 4)
+        stages = (
+            Stage(widths[0], depths, stride=2, activation=nn.ReLU),
+            Stage(widths[1], depths, stride=2, activation=nn.ReLU, squeeze=True),
+            Stage(widths[2], depths, stride=2, activation=nn.Hardswish),
+            Stage(widths[3], depths, stride=1, activation=nn.Hardswish, squeeze=True),
+            Stage(widths[4], depths, stride=2, activation=nn.Hardswish, squeeze=True),
+        )
+        return MBConvLayout(first, stages, reduced(self.image_size, 2))
+
+    @property
+    def variables(self) -> tuple[Variable, ...]:
+        """Per stage its depth, and per block its kernel and expand ratio: 45 in all."""
+        return self.layout.variables
+
+    def build(self, arch: Architecture) -> nn.Module:
+        """The plain network of `arch`; input (n, in_channels, image_size, image_size)."""
+        return initialise(named(**self._parts(self.layout.build(arch))))
+
+    def supernet(self) -> OfaSuperNetwork:
+        """The super-network, 7,678,880 parameters at width 1.0; state-dict keys as published."""
+        parts = self._parts(self.layout.elastic())
+        return initialise(OfaSuperNetwork(self.layout, parts, self.largest, self._published))
+
+    def _parts(self, blocks: nn.Module) -> dict[str, nn.Module]:
+        stem, *_, last, expanded, mixed = self._widths
+        return {
+            "first_conv": named(
+                conv=conv2d(self.in_channels, stem, 3, 2),
+                bn=nn.BatchNorm2d(stem, EPS),
+                act=nn.Hardswish(),
+            ),
+            "blocks": blocks,
+            "final_expand_layer": named(
+                conv=conv2d(last, expanded), bn=nn.BatchNorm2d(expanded, EPS), act=nn.Hardswish()
+            ),
+            "pool": nn.AdaptiveAvgPool2d(1),
+            "feature_mix_layer": named(conv=conv2d(expanded, mixed), act=nn.Hardswish()),
+            "flatten": nn.Flatten(),
+            "classifier": classifier(nn.Linear(mixed, self.num_classes), self.dropout),
+        }
+
+    @property
+    def _published(self) -> str | None:
+        if (self.num_classes, self.in_channels) != (1000, 3) or self.width_mult not in (1.0, 1.2):
+            return None
+        return f"{MBCONV_NETS}ofa_mbv3_d234_e346_k357_w{self.width_mult:.1f}"
+
+    def example_inputs(self, batch_size: int) -> tuple[Tensor, ...]:
+        """One image tensor (batch_size, in_channels, image_size, image_size), always the same."""
+        return example(batch_size, self.in_channels, self.image_size)
+
+    def costs(self, archs: Archs) -> dict[str, FloatArray]:
+        """`params` and `macs` (multiply-adds of convolutions and linear layers), exact, shape (n,)."""
+        stem, *_, last, expanded, mixed = self._widths
+        half, end = reduced(self.image_size, 2), self.layout.last_size
+        fixed = total(
+            conv_cost(self.in_channels, stem, half, kernel=3),
+            norm_cost(stem),
+            conv_cost(last, expanded, end),
+            norm_cost(expanded),
+            conv_cost(expanded, mixed, 1),
+            linear_cost(mixed, self.num_classes),
+        )
+        return self.layout.costs(archs, fixed)
+
+    def from_ofa(self, config: Mapping[str, Any]) -> Architecture:
+        """The architecture of a published configuration {"ks": 20 kernels, "e": 20 ratios, "d": 5}."""
+        return self.arch(self.layout.from_ofa(config))
+
+    def to_ofa(self, arch: Architecture) -> dict[str, list[int]]:
+        """The published configuration of `arch`."""
+        return self.layout.to_ofa(arch)

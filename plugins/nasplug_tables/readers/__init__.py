@@ -1,0 +1,1 @@
+"""Files of published benchmarks and of tables, read as data frames; none is trusted."""

@@ -1,0 +1,1 @@
+"""The evaluator `recorded`: a surrogate of what other searches measured."""

@@ -1,0 +1,1 @@
+"""The spaces of published benchmarks, with networks that can be built."""

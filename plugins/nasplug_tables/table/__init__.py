@@ -1,0 +1,1 @@
+"""The evaluator `table`: measurements looked up by architecture."""
