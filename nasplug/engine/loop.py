@@ -39,7 +39,7 @@ def loop(
         archs = list(strategy.ask(budget - len(asked)))[: budget - len(asked)]
         if not archs:
             return
-        if len(asked | set(archs)) < len(asked) + len(archs):
+        if len(set(archs)) < len(archs) or not asked.isdisjoint(archs):
             raise NasplugError(
                 f"{type(strategy).__name__} must not ask twice for an architecture, but did"
             )
