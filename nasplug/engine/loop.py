@@ -44,7 +44,7 @@ def loop(
                 f"{type(strategy).__name__} must not ask twice for an architecture, but did"
             )
         place = {arch: len(asked) + i for i, arch in enumerate(archs)}
-        asked |= place.keys()
+        asked.update(place)  # not |= keys(), which copies the set
         new = [arch for arch in archs if arch not in ledger]
         with signals.watched():
             for i, outcome in measuring(new):
