@@ -39,12 +39,12 @@ def loop(
         archs = list(strategy.ask(budget - len(asked)))[: budget - len(asked)]
         if not archs:
             return
-        if len(asked | set(archs)) < len(asked) + len(archs):
+        if len(set(archs)) < len(archs) or not asked.isdisjoint(archs):
             raise NasplugError(
                 f"{type(strategy).__name__} must not ask twice for an architecture, but did"
             )
         place = {arch: len(asked) + i for i, arch in enumerate(archs)}
-        asked |= place.keys()
+        asked.update(place)  # not |= keys(), which copies the set
         new = [arch for arch in archs if arch not in ledger]
         with signals.watched():
             for i, outcome in measuring(new):
