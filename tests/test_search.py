@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from light import LightEvaluator, LightSpace, LightStrategy
 
-from nasplug import NasplugError, search
+from nasplug import NasplugError, full_trials, search
 from nasplug.app.components import open_run
 from nasplug.contracts.types import Failure, Measurement
 from nasplug.engine.executors.processes import Processes
@@ -183,8 +183,8 @@ class TestFailures:
 
     def test_a_strategy_that_repeats_itself_is_told(self):
         class Parrot(LightStrategy):
-            def ask(self, n):
-                return [(0, 0, 0, 0, 0, 0)]
+            def ask(self, n, pending=()):
+                return full_trials([(0, 0, 0, 0, 0, 0)])
 
         with pytest.raises(NasplugError, match="Parrot must not ask twice"):
             find(5, LightEvaluator(fails=0), Parrot())

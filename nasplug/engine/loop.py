@@ -43,7 +43,7 @@ def loop(
         trials = _affordable(strategy.ask(ceil(budget - spent)), budget - spent)
         if not trials:
             return
-        if len(asked | set(trials)) < len(asked) + len(trials):
+        if len(set(trials)) < len(trials) or not asked.isdisjoint(trials):
             raise NasplugError(
                 f"{type(strategy).__name__} must not ask twice for an architecture, but did"
             )
@@ -53,7 +53,7 @@ def loop(
                 "ones alone"
             )
         place = {trial: len(asked) + i for i, trial in enumerate(trials)}
-        asked |= place.keys()
+        asked.update(place)  # not |= keys(), which copies the set
         spent += sum(trial.fidelity for trial in trials)
         new = [trial for trial in trials if trial not in ledger]
         with signals.watched():
@@ -67,6 +67,10 @@ def loop(
 
 def _affordable(trials: Sequence[Trial], budget: float) -> list[Trial]:
     """The first of `trials` that together cost at most `budget` full evaluations."""
+    if odd := [trial for trial in trials if not isinstance(trial, Trial)]:
+        raise NasplugError(
+            f"`ask` must return trials, such as nasplug.Trial(arch), but got {odd[0]!r}"
+        )
     costs = np.cumsum([trial.fidelity for trial in trials])
     return list(trials[: int((costs <= budget + ROUNDING).sum())])
 

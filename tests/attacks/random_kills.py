@@ -2,8 +2,8 @@
 
     python tests/attacks/random_kills.py [KILLS]
 
-Each of KILLS searches (20 by default) is killed once, after a random share of the time that one takes,
-its start included; the same command then ends it. What is left must be what a search leaves that
+Each of KILLS searches (20 by default) is killed once, a moment after its journal has a random number of
+lines, or while it starts; the same command then ends it. What is left must be what a search leaves that
 nobody killed. Prints N of N.
 """
 
@@ -47,8 +47,11 @@ def main():
         took, want = time.monotonic() - begin, left(Path(home) / "whole")
         for i in range(kills):
             folder = Path(home) / str(i)
-            process = start(folder)
-            time.sleep(dice.random() * took)
+            process, lines = start(folder), dice.randrange(60)
+            journal = folder / "journal.log"
+            while lines and not (journal.exists() and journal.read_bytes().count(b"\n") > lines):
+                time.sleep(0.002)
+            time.sleep(dice.random() * (0.02 if lines else took))
             process.send_signal(signal.SIGKILL)
             process.wait()
             table = read_ledger(folder, light.LightSpace()) if folder.exists() else None
