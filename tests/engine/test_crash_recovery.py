@@ -12,7 +12,7 @@ from hostile import Hostile, fatal
 from light import LightEvaluator, LightSpace, LightStrategy
 
 from nasplug import search
-from nasplug.contracts.types import Failure, Measurement
+from nasplug.contracts.types import Failure, Measurement, Trial
 from nasplug.engine.crash_recovery import UNDER_WAY, CrashRecovery
 from nasplug.engine.executors.serial import Serial
 
@@ -89,7 +89,7 @@ def test_what_does_not_pickle_is_tried_twice(tmp_path):
     for ends, tried in ((1, True), (2, False)):
         folder, evaluator = tmp_path / str(ends), Unpicklable()
         folder.mkdir()
-        (folder / UNDER_WAY).write_text(json.dumps([[list(archs[3]), ends]]))
+        (folder / UNDER_WAY).write_text(json.dumps([[Trial(archs[3]), ends]]))
         run = find(folder, evaluator)
         assert (archs[3] in evaluator.seen) == tried
         outcome = run.records[3].outcome
@@ -106,7 +106,7 @@ def test_it_counts_how_often_a_process_ended(tmp_path):
 
     notes = []
     run = find(tmp_path / "r", Looking(), 4)
-    assert notes == [(r.arch, [[list(r.arch), 1]]) for r in run.records]
+    assert notes == [(r.arch, [[[list(r.arch), 1.0, 0], 1]]) for r in run.records]
 
 
 @pytest.mark.parametrize("rest", ["", "{", "[[1]]", "[[[1], 2], 3]", "\x00", "null"])

@@ -49,7 +49,7 @@ def test_what_is_known_stays_and_what_is_no_architecture_is_refused():
     assert len(table) == 1 and table.record(0) == first and not table.errors
     for wrong in [(0,) * 5, (0, 0, 0, 0, 0, 4), (0, 0, 0, 0, 0, -1)]:
         with pytest.raises((ValueError, OverflowError)):
-            table.append(2, wrong, 0.0, {}, {}, None)
+            table.append(2, Trial(wrong), 0.0, {}, {}, None)
     assert len(table) == 1
 
 
@@ -69,3 +69,13 @@ def test_columns_do_not_change_under_whoever_has_them():
     kept = [table.values("a"), table.numbers(), table.seconds(), table.archs()]
     table.add(Record(1, Trial(ARCHS[1]), Measurement({"a": 2.0})))
     assert [len(column) for column in kept] == [1, 1, 1, 1]
+
+
+def test_the_same_architecture_at_another_fidelity_is_another_trial():
+    table, arch = RecordTable(SPACE), ARCHS[0]
+    trials = [Trial(arch, 0.25), Trial(arch), Trial(arch, 1.0, 1)]
+    for number, trial in enumerate(trials):
+        assert trial not in table
+        table.add(Record(number, trial, Measurement({"a": float(number)})))
+    assert [table.record(table.row(trial)).trial for trial in trials] == trials
+    assert table.fidelities().tolist() == [0.25, 1, 1] and table.repeats().tolist() == [0, 0, 1]
