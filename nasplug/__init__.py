@@ -42,7 +42,10 @@ if TYPE_CHECKING:
     from nasplug.contracts.types import Measurement as Measurement
     from nasplug.contracts.types import Metric as Metric
     from nasplug.contracts.types import Objective as Objective
+    from nasplug.contracts.types import Record as Record
+    from nasplug.contracts.types import Trial as Trial
     from nasplug.contracts.types import Variable as Variable
+    from nasplug.contracts.types import full_trials as full_trials
     from nasplug.engine.evaluator_chain import EvaluatorChain as EvaluatorChain
     from nasplug.plugins.building import make as make
     from nasplug.plugins.choices import choices as choices
@@ -83,7 +86,10 @@ _HOME = {
         "Measurement",
         "Metric",
         "Objective",
+        "Record",
+        "Trial",
         "Variable",
+        "full_trials",
     ),
     "engine.evaluator_chain": ("EvaluatorChain",),
     "plugins.building": ("make",),

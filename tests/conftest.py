@@ -9,6 +9,12 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: small sums, and several processes
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "any_machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any_machine")  # a test must not fail where the machine is busy
 
 cache = tempfile.TemporaryDirectory()  # scores and weights of tests are not those of the user
 os.environ["XDG_CACHE_HOME"] = cache.name

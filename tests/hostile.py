@@ -13,6 +13,7 @@ from pathlib import Path
 from light import LightEvaluator, LightSpace, LightStrategy
 
 from nasplug import Measurement, Metric, search
+from nasplug.contracts.types import full_trials
 from nasplug.engine.executors.processes import Processes
 from nasplug.engine.executors.serial import Serial
 
@@ -31,11 +32,12 @@ class Hostile(LightEvaluator):
         super().__init__(seconds, fails=0)
         self.kind, self.chunk = kind, chunk
 
-    def evaluate(self, archs, names):
+    def evaluate(self, trials, names):
+        archs = [trial.arch for trial in trials]
         if any(map(fatal, archs)):
             Path(os.environ.get("HOSTILE_BEGUN", os.devnull)).touch()
             getattr(self, self.kind)()
-        return super().evaluate(archs, names)
+        return super().evaluate(trials, names)
 
     def none(self):
         pass
@@ -71,11 +73,12 @@ class Timed(Hostile):
         super().__init__("none", seconds, chunk)
         self.folder = folder
 
-    def evaluate(self, archs, names):
+    def evaluate(self, trials, names):
+        archs = [trial.arch for trial in trials]
         mark = Path(self.folder) / f"{os.getpid()}"
         mark.touch()
         try:
-            good = super().evaluate(archs, [name for name in names if name != "alone"])
+            good = super().evaluate(full_trials(archs), [name for name in names if name != "alone"])
             if "alone" not in names:
                 return good
             time.sleep(self.seconds)

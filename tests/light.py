@@ -8,7 +8,17 @@ import time
 
 import numpy as np
 
-from nasplug import Evaluator, Failure, Measurement, Metric, SearchSpace, Strategy, Variable, search
+from nasplug import (
+    Evaluator,
+    Failure,
+    Measurement,
+    Metric,
+    SearchSpace,
+    Strategy,
+    Variable,
+    full_trials,
+    search,
+)
 from nasplug.engine.executors.processes import Processes
 from nasplug.engine.executors.serial import Serial
 
@@ -36,7 +46,8 @@ class LightEvaluator(Evaluator):
     def __init__(self, seconds: float = 0.0, fails: int = 7, fatal: int = 0) -> None:
         self.seconds, self.fails, self.fatal = seconds, fails, fatal
 
-    def evaluate(self, archs, names):
+    def evaluate(self, trials, names):
+        archs = [trial.arch for trial in trials]
         return [self._one(arch, names) for arch in archs]
 
     def _one(self, arch, names):
@@ -62,13 +73,14 @@ class LightStrategy(Strategy):
     def setup(self, problem):
         self.problem, self.seen, self.told = problem, set(), 0
 
-    def ask(self, n):
+    def ask(self, n, pending=()):
         rng = np.random.default_rng((self.problem.seed, self.told))
         archs = self.problem.space.valid(self.problem.space.sample(self.batch, rng, self.seen))
         self.seen |= set(archs)
-        return archs[:n]
+        return full_trials(archs[:n])
 
-    def tell(self, archs, values):
+    def tell(self, results):
+        values = self.problem.values(results)
         self.told = int(1000 * np.nansum(values)) + np.isnan(values).sum()
 
 

@@ -64,7 +64,8 @@ class Counting(Evaluator):
     def __init__(self, chunk=1):
         self.chunk, self.asked = chunk, []
 
-    def evaluate(self, archs, names):
+    def evaluate(self, trials, names):
+        archs = [trial.arch for trial in trials]
         self.asked += [(arch, tuple(names)) for arch in archs]
         return [self._one(arch, names) for arch in archs]
 

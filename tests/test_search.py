@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from light import LightEvaluator, LightSpace, LightStrategy
 
-from nasplug import NasplugError, search
+from nasplug import NasplugError, full_trials, search
 from nasplug.app.components import open_run
 from nasplug.contracts.types import Failure, Measurement
 from nasplug.engine.executors.processes import Processes
@@ -44,9 +44,10 @@ class TestBudget:
         counted = []
 
         class Counting(LightEvaluator):
-            def evaluate(self, archs, names):
+            def evaluate(self, trials, names):
+                archs = [trial.arch for trial in trials]
                 counted.extend(archs)
-                return super().evaluate(archs, names)
+                return super().evaluate(trials, names)
 
         run = find(37, Counting())
         assert len(run.records) == 37 == len(counted) == len(set(counted))
@@ -153,10 +154,11 @@ def open_run_light(folder, run):
 class TestFailures:
     def test_an_exception_is_recorded_and_the_search_goes_on(self):
         class Raising(LightEvaluator):
-            def evaluate(self, archs, names):
+            def evaluate(self, trials, names):
+                archs = [trial.arch for trial in trials]
                 if archs[0][0] == 2:
                     raise ValueError("two is\ntoo much")
-                return super().evaluate(archs, names)
+                return super().evaluate(trials, names)
 
         errors = {
             r.outcome.error for r in find(40, Raising()).records if isinstance(r.outcome, Failure)
@@ -165,7 +167,8 @@ class TestFailures:
 
     def test_not_a_finite_number_is_a_failure(self):
         class Infinite(LightEvaluator):
-            def evaluate(self, archs, names):
+            def evaluate(self, trials, names):
+                archs = [trial.arch for trial in trials]
                 return [Measurement({"good": float("nan"), "slow": 1.0 * a[0]}) if a[1] else
                         Measurement({"good": 1.0, "slow": 2.0}) for a in archs]  # fmt: skip
 
@@ -180,8 +183,8 @@ class TestFailures:
 
     def test_a_strategy_that_repeats_itself_is_told(self):
         class Parrot(LightStrategy):
-            def ask(self, n):
-                return [(0, 0, 0, 0, 0, 0)]
+            def ask(self, n, pending=()):
+                return full_trials([(0, 0, 0, 0, 0, 0)])
 
         with pytest.raises(NasplugError, match="Parrot must not ask twice"):
             find(5, LightEvaluator(fails=0), Parrot())
@@ -199,7 +202,9 @@ class TestUnknown:
     def test_constraint(self):
         with pytest.raises(NasplugError, match="unknown constraint 'fast'"):
             find(constraints={"fast": {"max": 1}})
-        with pytest.raises(NasplugError, match=r"constraints.slow.max must be a finite number, .*'x'"):
+        with pytest.raises(
+            NasplugError, match=r"constraints.slow.max must be a finite number, .*'x'"
+        ):
             find(constraints={"slow": {"max": "x"}})
         for wrong in ({"maximum": 1}, {}, 3):
             with pytest.raises(NasplugError, match=r"constraints.slow.max=NUMBER"):
@@ -211,7 +216,7 @@ class TestResuming:
         first = find(30, run=tmp_path / "r")
 
         class Refusing(LightEvaluator):
-            def evaluate(self, archs, names):
+            def evaluate(self, trials, names):
                 raise AssertionError
 
         Refusing.__module__, Refusing.__qualname__ = LightEvaluator.__module__, "LightEvaluator"

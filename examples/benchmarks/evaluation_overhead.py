@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from nasplug import make
+from nasplug.contracts.types import full_trials
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -45,7 +46,7 @@ def measure(evaluator: Any, arch: Any) -> list[float]:
     task.quality(network, task.metrics)
     hook.remove()
     works = (
-        lambda: evaluator.evaluate([arch], ["top1"]),
+        lambda: evaluator.evaluate(full_trials([arch]), ["top1"]),
         lambda: passes(network, validation, False),
         lambda: passes(network, calibration, False),
         lambda: passes(network, calibration, True),

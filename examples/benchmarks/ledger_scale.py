@@ -23,8 +23,17 @@ from pathlib import Path
 
 import numpy as np
 
-from nasplug import Evaluator, Measurement, Metric, SearchSpace, Strategy, Variable, search
-from nasplug.contracts.types import Objective, Record
+from nasplug import (
+    Evaluator,
+    Measurement,
+    Metric,
+    SearchSpace,
+    Strategy,
+    Variable,
+    full_trials,
+    search,
+)
+from nasplug.contracts.types import Objective, Record, Trial
 from nasplug.engine.ledger import Ledger
 
 STEPS = int(os.environ.get("STEPS", 3000))
@@ -68,8 +77,9 @@ class Light(Evaluator):
         """Note when the search has opened its folder."""
         self.prepared, self.memory, self.cpu = time.perf_counter(), peak(), time.process_time()
 
-    def evaluate(self, archs, names):
+    def evaluate(self, trials, names):
         """Note the time, and answer at once."""
+        archs = [trial.arch for trial in trials]
         self.times.append((time.perf_counter(), time.process_time()))
         return [Measurement(measured(arch)) for arch in archs]
 
@@ -95,16 +105,16 @@ class Listed(Strategy):
         """Start at the first."""
         self.space, self.asked, self.batch = problem.space, 0, []
 
-    def ask(self, n):
+    def ask(self, n, pending=()):
         """The next ones."""
         place = self.asked % BATCH
         if not place:
             self.batch = batch(self.space, self.asked // BATCH)
         n = min(n, BATCH - place) if self.asked < self.rows else 1
         self.asked += n
-        return self.batch[place : place + n]
+        return full_trials(self.batch[place : place + n])
 
-    def tell(self, archs, values):
+    def tell(self, results):
         """Nothing is learnt."""
 
 
@@ -122,7 +132,7 @@ def fill(folder, rows):
             archs = batch(space, number // BATCH)
         arch = archs[number % BATCH]
         start = time.perf_counter()
-        ledger.add(Record(number, arch, Measurement(measured(arch), 0.01)))
+        ledger.add(Record(number, Trial(arch), Measurement(measured(arch), 0.01)))
         seconds += time.perf_counter() - start
     return {"fill_ms": 1000 * seconds / rows}
 

@@ -17,16 +17,18 @@ def rounds(strategy, budget):
     """Seconds of each `ask` that began a round, after the first sample."""
     space = make("space", "ofa_mbv3")
     goals = (Objective("top1", "%", "maximize"), Objective("macs", "", "minimize"))
-    strategy.setup(Problem(space, goals, computed=("macs",)))
+    problem = Problem(space, goals, computed=("macs",))
+    strategy.setup(problem)
     taste = np.random.default_rng(0).normal(size=space.features([space.largest]).shape[1])
     seconds, measured = [], 0
     while measured < budget:
         start = time.perf_counter()
-        archs = strategy.ask(budget - measured)[: budget - measured]
+        trials = strategy.ask(budget - measured)[: budget - measured]
         seconds.append(time.perf_counter() - start)
+        archs = [trial.arch for trial in trials]
         macs = space.costs(archs)["macs"]
         top1 = 70 + 2 * np.log(macs / 1e8) + space.features(archs) @ taste / 10
-        strategy.tell(archs, np.stack([top1, macs], axis=1))
+        strategy.tell(problem.results(trials, np.stack([top1, macs], axis=1)))
         measured += len(archs)
     return seconds[1:]
 

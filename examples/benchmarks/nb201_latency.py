@@ -51,12 +51,13 @@ def search(cells, choice, proxy, values, seed, budget):  # type: ignore[no-untyp
             "wrapper", "warmup", strategy=strategy, proxies=cells, proxy=proxy, pool=3000
         )
     goals = (Objective("accuracy", "%", "maximize"), Objective("latency", "ms", "minimize"))
-    strategy.setup(Problem(cells.space, goals, seed=seed))
+    problem = Problem(cells.space, goals, seed=seed)
+    strategy.setup(problem)
     rows: list[list[float]] = []
     while len(rows) < budget:
-        archs = list(strategy.ask(budget - len(rows)))[: budget - len(rows)]
-        told = [values.get(arch, [np.nan, np.nan]) for arch in archs]
-        strategy.tell(archs, np.array(told))
+        trials = list(strategy.ask(budget - len(rows)))[: budget - len(rows)]
+        told = [values.get(trial.arch, [np.nan, np.nan]) for trial in trials]
+        strategy.tell(problem.results(trials, np.array(told)))
         rows += told
     return np.array(rows)
 

@@ -21,6 +21,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 
 from nasplug import Objective, Problem, make
+from nasplug.contracts.types import full_trials
 
 SHOWN = (10, 20, 30, 40, 50, 75, 100, 150, 200, 300)
 GOAL = 73.2
@@ -100,13 +101,14 @@ def curve(strategy, problem, values, reported, budget):  # type: ignore[no-untyp
     """What is reported of the best so far, after each of `budget` measurements, shape (budget,)."""
     strategy.setup(problem)
     best, shown = -np.inf, []
-    while len(shown) < budget and (archs := strategy.ask(budget - len(shown))):
-        archs = list(archs)[: budget - len(shown)]
+    while len(shown) < budget and (trials := strategy.ask(budget - len(shown))):
+        trials = list(trials)[: budget - len(shown)]
+        archs = [trial.arch for trial in trials]
         for arch in archs:
             if values[arch] > best:
                 best, report = values[arch], reported[arch]
             shown.append(report)
-        strategy.tell(archs, np.array([[values[arch]] for arch in archs]))
+        strategy.tell(problem.results(trials, np.array([[values[arch]] for arch in archs])))
     return shown
 
 
@@ -176,7 +178,7 @@ def main() -> None:
     lookup = make("evaluator", "table", space=cells.space, path=options.table)
     archs = cells.space.valid(cells.space.enumerate())
     names = [options.objective, options.report]
-    rows = [outcome.values for outcome in lookup.evaluate(archs, names)]
+    rows = [outcome.values for outcome in lookup.evaluate(full_trials(archs), names)]
     values, reported = (
         {arch: row[name] for arch, row in zip(archs, rows, strict=True)} for name in names
     )

@@ -14,6 +14,7 @@ import torch
 from scipy.stats import kendalltau, rankdata
 
 from nasplug import make, seeded
+from nasplug.contracts.types import full_trials
 
 
 def train(network, task, epochs, batch_size=2048, peak=3e-3):
@@ -41,7 +42,7 @@ def main(
     space = make("space", "ncf", **task.dims)
     schedule = make("training", "ncf")
     supernet = make("evaluator", "supernet_ncf", space=space, task=task, training=schedule)
-    print("largest, inherited:", supernet.evaluate([space.largest], ["hr10"])[0])
+    print("largest, inherited:", supernet.evaluate(full_trials([space.largest]), ["hr10"])[0])
 
     drawn = space.sample(100 * int(archs), np.random.default_rng(0))
     drawn = drawn[space.costs(drawn)["macs"] <= float(macs)]
@@ -53,7 +54,7 @@ def main(
     ]
     rows = []
     for arch in chosen:
-        inherited = supernet.evaluate([arch], ["hr10"])[0].values["hr10"]
+        inherited = supernet.evaluate(full_trials([arch]), ["hr10"])[0].values["hr10"]
         with seeded(0):
             alone = task.quality(train(space.build(arch), task, int(epochs)), task.metrics)["hr10"]
         rows.append((inherited, alone))

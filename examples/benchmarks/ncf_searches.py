@@ -13,6 +13,7 @@ import sys
 import numpy as np
 
 from nasplug import Evaluator, make, search
+from nasplug.contracts.types import full_trials
 from nasplug.toolkit import pareto
 
 
@@ -27,10 +28,11 @@ class Remembering(Evaluator):
         """The inner one's."""
         return self.inner.metrics
 
-    def evaluate(self, archs, names):
+    def evaluate(self, trials, names):
         """As the inner one does."""
+        archs = [trial.arch for trial in trials]
         new = [arch for arch in dict.fromkeys(archs) if arch not in self.known]
-        self.known.update(zip(new, self.inner.evaluate(new, names), strict=True))
+        self.known.update(zip(new, self.inner.evaluate(full_trials(new), names), strict=True))
         return [self.known[arch] for arch in archs]
 
 

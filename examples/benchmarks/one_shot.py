@@ -19,6 +19,7 @@ import torch
 from scipy.stats import kendalltau, spearmanr
 
 from nasplug import Objective, Problem, make, search
+from nasplug.contracts.types import full_trials
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # nni's own, about names of a newer torch
@@ -95,7 +96,7 @@ def train_all(space, task, path):
             )  # fmt: skip
             for arch in map(tuple, space.enumerate().tolist()):
                 if (json.dumps(arch), seed) not in known:
-                    (outcome,) = training.evaluate([arch], ["top1", "loss"])
+                    (outcome,) = training.evaluate(full_trials([arch]), ["top1", "loss"])
                     writer.writerow(
                         [json.dumps(arch), seed, *outcome.values.values(), outcome.seconds]
                     )
@@ -119,7 +120,7 @@ def derived(name, space, task, seed):
     strategy = make("strategy", name.split(",")[0], **STRATEGIES[name])
     strategy.setup(problem)
     start = time.process_time()
-    return strategy.ask(4)[:4], time.process_time() - start
+    return [trial.arch for trial in strategy.ask(4)][:4], time.process_time() - start
 
 
 def correlation(one, other):
@@ -142,7 +143,7 @@ def main(folder):
     quantiles = ", ".join(f"{q:.1f}" for q in np.percentile(top1.mean(1), [0, 25, 50, 75, 97, 100]))
     print(f"{len(archs)} networks, top-1 at quantiles 0, 25, 50, 75, 97, 100 %: {quantiles}")
     print(f"two trainings of all agree by Kendall's tau {kendalltau(*top1.T[:2]).statistic:.2f}")
-    costs = make("evaluator", "costs", space=space).evaluate(archs, ["macs"])
+    costs = make("evaluator", "costs", space=space).evaluate(full_trials(archs), ["macs"])
     macs = [outcome.values["macs"] for outcome in costs]
     print(f"multiply-adds and top-1: {correlation(macs, top1.mean(1))}\n")
 
@@ -170,7 +171,7 @@ def main(folder):
             "evaluator", "supernet", space=space, task=task, seed=seed, training=schedule,
             cache=str(folder),
         )  # fmt: skip
-        inherited = [o.values["top1"] for o in supernet.evaluate(archs, ["top1"])]
+        inherited = [o.values["top1"] for o in supernet.evaluate(full_trials(archs), ["top1"])]
         found = correlation(inherited, top1.mean(1))
         print(f"inherited and stand-alone top-1, seed {seed}: {found}")
 

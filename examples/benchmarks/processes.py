@@ -11,6 +11,7 @@ import time
 import numpy as np
 
 from nasplug import Evaluator, Measurement, Metric, make, search
+from nasplug.contracts.types import full_trials
 from nasplug.engine.executors.processes import Processes
 from nasplug.engine.executors.serial import Serial
 from nasplug.testing import ToySpace
@@ -24,8 +25,9 @@ class Work(Evaluator):
     def __init__(self, rounds: int) -> None:
         self.rounds = rounds
 
-    def evaluate(self, archs, names):
+    def evaluate(self, trials, names):
         """The same product, whatever the architecture."""
+        archs = [trial.arch for trial in trials]
         return [self._one(arch) for arch in archs]
 
     def _one(self, arch):
@@ -54,7 +56,7 @@ def timed(rounds, executor, n=24):
 def main():
     """A row a duration."""
     start = time.perf_counter()
-    Work(20_000).evaluate([(0,)], [])
+    Work(20_000).evaluate(full_trials([(0,)]), [])
     per_second = 20_000 / (time.perf_counter() - start)
     print("seconds  serial/processes  same ledger")
     for seconds in (0.05, 0.2, 0.5, 1.0):

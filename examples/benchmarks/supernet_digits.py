@@ -11,6 +11,7 @@ import time
 import numpy as np
 
 from nasplug import make
+from nasplug.contracts.types import full_trials
 
 
 def reached(seed):
@@ -22,7 +23,7 @@ def reached(seed):
     supernet.prepare()
     seconds = time.monotonic() - start
     archs = space.valid(space.sample(20, np.random.default_rng(123)))
-    outcomes = supernet.evaluate([space.largest, space.smallest, *archs], ["top1"])
+    outcomes = supernet.evaluate(full_trials([space.largest, space.smallest, *archs]), ["top1"])
     return seconds, [outcome.values["top1"] for outcome in outcomes]
 
 

@@ -1,7 +1,8 @@
 """results.csv and front.csv: views of the ledger, written and read here alone.
 
 A row a measured architecture, in the order asked: `number`, `status` (ok or failed), a column a
-metric (empty where it was not measured), after it METRIC_std where any row has a spread,
+metric (empty where it was not measured), after it METRIC_std where any row has a spread, `fidelity` and
+`repeat` where any row is not the first full evaluation of its architecture,
 `architecture` (JSON list of option indices), `config` (JSON, variable name to value), `seconds`,
 `error`. Text of a row is made once while a search runs: the next file begins with the bytes of the
 last.
@@ -12,7 +13,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, final
 
@@ -20,7 +21,7 @@ import numpy as np
 
 from nasplug.contracts.errors import NasplugError
 from nasplug.contracts.space import SearchSpace
-from nasplug.contracts.types import IntArray
+from nasplug.contracts.types import IntArray, Trial
 from nasplug.engine.records import NOTHING, RecordTable
 from nasplug.toolkit.files import copy, replacing
 
@@ -42,7 +43,8 @@ def header(table: RecordTable, columns: Sequence[str]) -> list[str]:
         for name in (metric, *([metric + STD] if metric in known else ()))
         if name == metric or name not in columns
     ]
-    return [*FIXED[:2], *metrics, *FIXED[2:]]
+    partial = ["fidelity", "repeat"] if table.partial else []
+    return [*FIXED[:2], *partial, *metrics, *FIXED[2:]]
 
 
 def frame(
@@ -147,6 +149,8 @@ def _cells(
         "status": lambda: ["ok" if error is None else "failed" for error in errors],
         "architecture": lambda: [str(arch) for arch in archs.tolist()],
         "config": lambda: _configs(space, archs),
+        "fidelity": lambda: table.fidelities(rows).tolist(),
+        "repeat": lambda: table.repeats(rows).tolist(),
         "seconds": lambda: table.seconds(rows).round(4).tolist(),
         "error": lambda: [_clean(error or "") for error in errors],
     }
@@ -210,7 +214,7 @@ def parse(path: Path, space: SearchSpace, columns: Sequence[str]) -> RecordTable
                 values = {n: float(row[n]) for n in columns if row.get(n)} if ok else NOTHING
                 spread = {n: float(row[n + STD]) for n in columns if row.get(n + STD)}
                 table.append(
-                    int(row["number"]), json.loads(row["architecture"]), float(row["seconds"]),
+                    int(row["number"]), _trial(row), float(row["seconds"]),
                     values, spread if ok else NOTHING, None if ok else row["error"],
                 )  # fmt: skip
     except (ValueError, KeyError, TypeError, OverflowError, csv.Error) as error:
@@ -218,3 +222,8 @@ def parse(path: Path, space: SearchSpace, columns: Sequence[str]) -> RecordTable
             f"{path} must be as a search wrote it, but is damaged ({error})"
         ) from None
     return table
+
+
+def _trial(row: Mapping[str, str]) -> Trial:
+    arch = tuple(json.loads(row["architecture"]))
+    return Trial(arch, float(row.get("fidelity") or 1), int(row.get("repeat") or 0))

@@ -21,6 +21,7 @@ from nasplug.contracts.types import (
     IntArray,
     Measurement,
     Record,
+    Trial,
 )
 from nasplug.engine.front import Front, metric_values
 from nasplug.engine.ledger import read_ledger
@@ -141,14 +142,16 @@ class Run:
         (of that row of results.csv), or the architecture itself. `under` limits the choice to rows
         that keep it: `under={"macs": {"max": 3e6}}`.
         """
-        pick = as_pick(self, pick)
+        chosen = as_pick(self, pick)
         check_limits("under", under)
-        if isinstance(pick, tuple):
-            return self._measured(pick)
-        if isinstance(pick, int) or pick.isdigit():
-            rows = np.flatnonzero(self._records.numbers() == int(pick))
+        if isinstance(chosen, tuple):
+            return self._measured(chosen)
+        if isinstance(chosen, int) or chosen.isdigit():
+            rows = np.flatnonzero(self._records.numbers() == int(chosen))
             if not len(rows):
-                raise NasplugError(f"pick must be a measured number below {len(self)}, got {pick}")
+                raise NasplugError(
+                    f"pick must be a measured number below {len(self)}, got {chosen}"
+                )
             return self._records.record(int(rows[0]))
         front = self.measured_front()
         kept = [
@@ -159,20 +162,20 @@ class Run:
         if not kept:
             raise NasplugError("no architecture on the front keeps the limits; loosen `under`")
         losses, names = front.losses[kept], [o.name for o in self.problem.objectives]
-        if pick == "knee":
+        if chosen == "knee":
             best = pareto.knee(losses)
-        elif pick in names:
-            best = int(np.argmin(losses[:, names.index(pick)]))
+        elif chosen in names:
+            best = int(np.argmin(losses[:, names.index(chosen)]))
         else:
-            raise unknown("pick", pick, ["knee", "a row's number", *names])
+            raise unknown("pick", chosen, ["knee", "a row's number", *names])
         return self._records.record(int(front.rows[kept[best]]))
 
     def _measured(self, arch: Architecture) -> Record:
-        if len(arch) != len(self.problem.space.variables) or arch not in self._records:
+        if len(arch) != len(self.problem.space.variables) or Trial(arch) not in self._records:
             raise NasplugError(
                 f"pick must be an architecture of this run, but {arch} was not measured"
             )
-        return self._records.record(self._records.row(arch))
+        return self._records.record(self._records.row(Trial(arch)))
 
     def _keeps(self, record: Record, under: Mapping[str, Mapping[str, float]]) -> bool:
         assert isinstance(record.outcome, Measurement)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nasplug.contracts.errors import NasplugError
-from nasplug.contracts.types import Architecture, Metric, Outcome
+from nasplug.contracts.types import Architecture, Metric, Outcome, Trial
 
 if TYPE_CHECKING:
     from torch import nn
@@ -33,14 +33,18 @@ class Evaluator(ABC):
     runs_alone: tuple[str, ...] = ()
     """Metrics that measure time: no other evaluation is under way while they are measured."""
 
+    partial_fidelity: bool = False
+    """Whether trials of a fidelity below 1 may be given to it: it measures them by that share of a full
+    evaluation, or its metrics do not depend on the fidelity."""
+
     @property
     @abstractmethod
     def metrics(self) -> Mapping[str, Metric]:
         """What it can measure, the main one first."""
 
     @abstractmethod
-    def evaluate(self, archs: Sequence[Architecture], names: Sequence[str]) -> list[Outcome]:
-        """Measure `names` of every architecture, in order; a Failure where one cannot be measured."""
+    def evaluate(self, trials: Sequence[Trial], names: Sequence[str]) -> list[Outcome]:
+        """Measure `names` of every trial, in order; a Failure where one cannot be measured."""
 
     def prepare(self) -> None:
         """The long work that all measurements share, such as training a super-network, done once."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 
-from nasplug.contracts.types import Architecture, Outcome
+from nasplug.contracts.types import Outcome, Trial
 
-Measure = Callable[[Sequence[Architecture]], list[Outcome]]
+Measure = Callable[[Sequence[Trial]], list[Outcome]]
 """Measures architectures, in order; it can be pickled."""
 
 
@@ -26,9 +26,9 @@ class Executor(ABC):
 
     @abstractmethod
     def run(
-        self, measure: Measure, archs: Sequence[Architecture], chunk: int
+        self, measure: Measure, trials: Sequence[Trial], chunk: int
     ) -> Iterator[tuple[int, Outcome]]:
-        """Measure `archs`, `chunk` to a call, and yield (position, outcome) as they arrive."""
+        """Measure `trials`, `chunk` to a call, and yield (position, outcome) as they arrive."""
 
     def close(self) -> None:
         """Free what `run` holds."""

@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nasplug.contracts.space import SearchSpace
-from nasplug.contracts.types import Architecture, Archs, Constraint, FloatArray, Objective
+from nasplug.contracts.types import (
+    Architecture,
+    Archs,
+    Constraint,
+    Failure,
+    FloatArray,
+    Measurement,
+    Objective,
+    Record,
+    Trial,
+)
 
 if TYPE_CHECKING:
     from nasplug.contracts.task import Task
@@ -59,6 +69,29 @@ class Problem:
         names = [o.name for o in self.objectives] + [c.name for c in self.constraints]
         return tuple(dict.fromkeys(names))
 
+    def values(self, results: Sequence[Record]) -> FloatArray:
+        """The numbers of `results`, shape (n, len(metrics)); a row of NaN for each that failed."""
+        rows = np.full((len(results), len(self.metrics)), np.nan)
+        for row, result in zip(rows, results, strict=True):
+            if isinstance(result.outcome, Measurement):
+                row[:] = [result.outcome.values[name] for name in self.metrics]
+        return rows
+
+    def results(self, trials: Sequence[Trial], values: FloatArray) -> list[Record]:
+        """The way back from `values`, shape (n, len(metrics)), as of a predictor; NaN rows failed."""
+        return [
+            Record(
+                i,
+                trial,
+                Failure("not measured")
+                if row[0] != row[0]
+                else Measurement(dict(zip(self.metrics, row, strict=True))),
+            )
+            for i, (trial, row) in enumerate(
+                zip(trials, np.asarray(values, float).tolist(), strict=True)
+            )
+        ]
+
     def losses(self, values: FloatArray) -> FloatArray:
         """The objectives of `values`, all to be minimised, shape (n, objectives)."""
         signs = np.array([o.sign for o in self.objectives], float)
@@ -85,10 +118,10 @@ class Problem:
 
 
 class Strategy(ABC):
-    """Proposes architectures; never evaluates, counts the budget, or writes.
+    """Proposes trials; never evaluates, counts the budget, or writes.
 
-    Order of calls: `setup` once; then `ask` and `tell` in turn, where `tell` gets exactly what the
-    last `ask` returned, in its order, or, when the budget ends, the beginning of it. Everything
+    Order of calls: `setup` once; then `ask` and `tell` in turn. `tell` gets results of trials that
+    were asked for and not told yet, each once; where the budget ends, some are never told. Everything
     random comes from `problem.seed`: the same answers lead to the same questions, which is how a
     run resumes.
     """
@@ -98,13 +131,14 @@ class Strategy(ABC):
         """Start anew on `problem`; an error if the strategy cannot solve such a problem."""
 
     @abstractmethod
-    def ask(self, n: int) -> Sequence[Architecture]:
-        """1 to `n` architectures, all of which are evaluated before `tell`; none returned before.
+    def ask(self, n: int, pending: Sequence[Trial] = ()) -> Sequence[Trial]:
+        """1 to `n` trials that were never asked for before, where `n` evaluations can be made now.
 
-        Canonical, valid, and tuples of int. With a larger `n`, the same ones and perhaps more. An empty
-        list ends the search: nothing is left to propose.
+        `pending` are those asked for before and not told yet. Architectures are canonical and valid.
+        With a larger `n`, the same trials and perhaps more. An empty sequence while nothing is
+        pending ends the search; else it means that the strategy waits for what is pending.
         """
 
     @abstractmethod
-    def tell(self, archs: Sequence[Architecture], values: FloatArray) -> None:
-        """The values of `archs`, shape (len(archs), len(problem.metrics)); NaN rows failed."""
+    def tell(self, results: Sequence[Record]) -> None:
+        """What came of trials that were asked for; `problem.values(results)` are their numbers."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -79,6 +79,24 @@ class Constraint:
     max: float | None = None
 
 
+class Trial(NamedTuple):
+    """One measurement to make: an architecture, at a fidelity, for the `repeat`-th time.
+
+    The same architecture at another fidelity, or measured again, is another trial.
+    """
+
+    arch: Architecture
+    fidelity: float = 1.0
+    """The share of a full evaluation, above 0 to 1: what the trial costs of the budget."""
+    repeat: int = 0
+
+
+def full_trials(archs: Archs) -> list[Trial]:
+    """A full evaluation of each of `archs`, n of them or shape (n, v), in order."""
+    rows = archs.tolist() if isinstance(archs, np.ndarray) else archs
+    return [Trial(tuple(arch)) for arch in rows]
+
+
 @dataclass(frozen=True)
 class Measurement:
     """What was measured of one architecture: values in each metric's unit, and the seconds it took.
@@ -104,10 +122,14 @@ class Failure:
 Outcome = Measurement | Failure
 
 
-@dataclass(frozen=True)
-class Record:
-    """One line of the ledger: the architecture asked for at place `number`, and what came of it."""
+class Record(NamedTuple):
+    """One line of the ledger: the trial asked for at place `number`, and what came of it."""
 
     number: int
-    arch: Architecture
+    trial: Trial
     outcome: Outcome
+
+    @property
+    def arch(self) -> Architecture:
+        """The architecture that was measured."""
+        return self.trial.arch

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import final
 
 from nasplug.contracts.executor import Executor, Measure
-from nasplug.contracts.types import Architecture, Failure, Outcome
+from nasplug.contracts.types import Failure, Outcome, Trial
 from nasplug.engine.executors.processes import Processes
 
 log = logging.getLogger("nasplug")
@@ -42,14 +42,14 @@ class CrashRecovery(Executor):
         self._noted: dict[int, Measure] = {}
 
     def run(
-        self, measure: Measure, archs: Sequence[Architecture], chunk: int
+        self, measure: Measure, trials: Sequence[Trial], chunk: int
     ) -> Iterator[tuple[int, Outcome]]:
         """In the order given, if the wrapped executor does."""
         isolate = bool(self._ends) and _pickles(measure)
-        for doubted, group in groupby(range(len(archs)), lambda i: archs[i] in self._ends):
+        for doubted, group in groupby(range(len(trials)), lambda i: trials[i] in self._ends):
             places = list(group)
             for some in [places] if not doubted else [[i] for i in places]:
-                these = [archs[i] for i in some]
+                these = [trials[i] for i in some]
                 if doubted and isolate:
                     found = self._isolated(measure, these)
                 elif doubted and self._ends[these[0]] > 1:
@@ -60,19 +60,19 @@ class CrashRecovery(Executor):
                 for k, outcome in found:
                     yield some[k], outcome
 
-    def _isolated(
-        self, measure: Measure, archs: Sequence[Architecture]
-    ) -> Iterator[tuple[int, Outcome]]:
-        log.info("%s, at which the last process ended, is measured in one of its own", archs[0])
+    def _isolated(self, measure: Measure, trials: Sequence[Trial]) -> Iterator[tuple[int, Outcome]]:
+        log.info(
+            "%s, at which the last process ended, is measured in one of its own", trials[0].arch
+        )
         before = self._own.restarts
-        for k, outcome in self._own.run(measure, archs, 1):
+        for k, outcome in self._own.run(measure, trials, 1):
             if isinstance(outcome, Failure) and self._own.restarts > before:
                 hint = "; with executor=processes a search goes on after such an end"
                 outcome = replace(outcome, error=outcome.error + hint)
             yield k, outcome
 
-    def _note(self, archs: Sequence[Architecture]) -> None:
-        ends = [[list(arch), self._ends.get(arch, 0) + 1] for arch in archs]
+    def _note(self, trials: Sequence[Trial]) -> None:
+        ends = [[list(trial), self._ends.get(trial, 0) + 1] for trial in trials]
         text = json.dumps(ends)
         self._longest = max(self._longest, len(text))
         os.pwrite(self._file, text.ljust(self._longest).encode(), 0)
@@ -89,12 +89,12 @@ class CrashRecovery(Executor):
 class _Noted:
     """A measure that notes first what it is about to do; in another process it is the bare one."""
 
-    def __init__(self, measure: Measure, note: Callable[[Sequence[Architecture]], None]) -> None:
+    def __init__(self, measure: Measure, note: Callable[[Sequence[Trial]], None]) -> None:
         self._measure, self._note = measure, note
 
-    def __call__(self, archs: Sequence[Architecture]) -> list[Outcome]:
-        self._note(archs)
-        return self._measure(archs)
+    def __call__(self, trials: Sequence[Trial]) -> list[Outcome]:
+        self._note(trials)
+        return self._measure(trials)
 
     def __reduce__(self) -> tuple[Callable[[Measure], Measure], tuple[Measure]]:
         return _itself, (self._measure,)
@@ -104,10 +104,11 @@ def _itself(measure: Measure) -> Measure:
     return measure
 
 
-def _read(path: Path) -> dict[Architecture, int]:
-    """How many processes ended while an architecture was measured; nothing where it is unreadable."""
+def _read(path: Path) -> dict[Trial, int]:
+    """How many processes ended while a trial was measured; nothing where it is unreadable."""
     try:
-        return {tuple(arch): int(ends) for arch, ends in json.loads(path.read_text())}
+        known = json.loads(path.read_text())
+        return {Trial(tuple(arch), *rest): int(ends) for (arch, *rest), ends in known}
     except (OSError, ValueError, TypeError):
         return {}
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, final
 
 from nasplug.contracts.errors import unknown
 from nasplug.contracts.evaluator import Evaluator
-from nasplug.contracts.types import Architecture, Failure, Measurement, Metric, Outcome
+from nasplug.contracts.types import Architecture, Failure, Measurement, Metric, Outcome, Trial
 from nasplug.engine.outcomes import plain_outcomes
 
 if TYPE_CHECKING:
@@ -49,6 +49,11 @@ class EvaluatorChain(Evaluator):
         """Those metrics that the evaluator which measures them measures alone."""
         return tuple(name for name, e in self._measures().items() if name in e.runs_alone)
 
+    @property
+    def partial_fidelity(self) -> bool:  # type: ignore[override]
+        """Whether every one of them takes trials of a fidelity below 1."""
+        return all(e.partial_fidelity for e in self.evaluators)
+
     def _measures(self) -> dict[str, Evaluator]:
         """Metric to the first evaluator that knows it."""
         return {name: e for e in reversed(self.evaluators) for name in e.metrics}
@@ -58,12 +63,12 @@ class EvaluatorChain(Evaluator):
         for evaluator in self.evaluators:
             evaluator.prepare()
 
-    def evaluate(self, archs: Sequence[Architecture], names: Sequence[str]) -> list[Outcome]:
+    def evaluate(self, trials: Sequence[Trial], names: Sequence[str]) -> list[Outcome]:
         """Measure `names`, each by the first that knows it; one Failure fails the architecture."""
-        outcomes: list[Outcome] = [Measurement({}) for _ in archs]
+        outcomes: list[Outcome] = [Measurement({}) for _ in trials]
         for evaluator, share in self._share(names):
             left = [i for i, outcome in enumerate(outcomes) if isinstance(outcome, Measurement)]
-            returned = evaluator.evaluate([archs[i] for i in left], share)
+            returned = evaluator.evaluate([trials[i] for i in left], share)
             new = plain_outcomes(returned, share, len(left))
             for i, outcome in zip(left, new, strict=True):
                 outcomes[i] = merge(outcomes[i], outcome)

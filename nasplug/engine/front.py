@@ -14,7 +14,7 @@ from nasplug.toolkit import pareto
 
 @final
 class Front:
-    """The rows of `table` that are feasible and that no other feasible row betters.
+    """The fully measured rows of `table` that are feasible and that no other such row betters.
 
     `update` before reading: it holds what has arrived since against the present front only. Of rows
     with equal values, the one that was asked for first is on the front.
@@ -36,7 +36,8 @@ class Front:
         new = np.arange(self._seen, len(self._table))
         values = metric_values(self._problem, self._table, new)
         losses = self._problem.losses(values)
-        good = np.isfinite(losses).all(axis=1) & (self._problem.violation(values) == 0)
+        full = self._table.fidelities(new) == 1
+        good = full & np.isfinite(losses).all(axis=1) & (self._problem.violation(values) == 0)
         self._seen = len(self._table)
         if not good.any():
             return

@@ -18,6 +18,7 @@ from typing import Any
 
 from nasplug.contracts.errors import NasplugError
 from nasplug.contracts.space import SearchSpace
+from nasplug.contracts.types import Trial
 from nasplug.engine.records import NOTHING, RecordTable
 
 JOURNAL = "journal.log"
@@ -146,4 +147,5 @@ def keep(table: RecordTable, attributes: Mapping[str, Any]) -> None:
     if not (isinstance(values, Mapping) and isinstance(spread, Mapping) and isinstance(arch, list)):
         raise ValueError("it is not a record of nasplug's")
     load = attributes.get("load")
-    table.append(number, arch, attributes["seconds"], values, spread, error, load)
+    trial = Trial(tuple(arch), attributes.get("fidelity", 1.0), attributes.get("repeat", 0))
+    table.append(number, trial, attributes["seconds"], values, spread, error, load)

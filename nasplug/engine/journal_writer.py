@@ -87,6 +87,10 @@ def attributes(record: Record) -> dict[str, Any]:
         "architecture": [int(gene) for gene in record.arch],
         "seconds": outcome.seconds,
     }
+    if record.trial.fidelity != 1:
+        kept["fidelity"] = record.trial.fidelity
+    if record.trial.repeat:
+        kept["repeat"] = record.trial.repeat
     if isinstance(outcome, Measurement):
         kept |= {"metrics": dict(outcome.values), "spread": dict(outcome.spread)}
         return kept if outcome.load is None else kept | {"load": outcome.load}

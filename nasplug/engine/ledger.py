@@ -9,7 +9,7 @@ from typing import final
 
 from nasplug.contracts.errors import NasplugError
 from nasplug.contracts.space import SearchSpace
-from nasplug.contracts.types import Architecture, Measurement, Objective, Record
+from nasplug.contracts.types import Measurement, Objective, Record, Trial
 from nasplug.engine.journal import JOURNAL, keep, read
 from nasplug.engine.journal_writer import Journal, attributes, objective_values, plain, quiet
 from nasplug.engine.records import RecordTable
@@ -17,7 +17,7 @@ from nasplug.engine.records import RecordTable
 
 @final
 class Ledger:
-    """One Optuna trial an architecture, written when it is measured.
+    """One Optuna trial a measurement, written when it is made.
 
     `storage` is any Optuna storage address, "memory", or None for a journal file in `folder`. The
     caller holds the folder: nobody else writes to it. Trials bear the design variables as
@@ -49,11 +49,11 @@ class Ledger:
         if self._store is not None:
             self.table = self._store.table
 
-    def __contains__(self, arch: Architecture) -> bool:
-        return arch in self.table
+    def __contains__(self, trial: Trial) -> bool:
+        return trial in self.table
 
-    def __getitem__(self, arch: Architecture) -> Record:
-        return self.table.record(self.table.row(arch))
+    def __getitem__(self, trial: Trial) -> Record:
+        return self.table.record(self.table.row(trial))
 
     def __len__(self) -> int:
         return len(self.table)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import final
 
 from nasplug.contracts.executor import Executor
-from nasplug.contracts.types import Architecture, Failure, Measurement, Outcome
+from nasplug.contracts.types import Failure, Measurement, Outcome, Trial
 from nasplug.engine.evaluator_chain import merge
 from nasplug.engine.executors.batches import chunks
 from nasplug.engine.safe_evaluation import SafeEvaluation
@@ -36,15 +36,15 @@ class Measuring:
         self._alone = SafeEvaluation(chain.restrict(alone), tuple(alone), alone=True)
         self._rest = SafeEvaluation(chain.restrict(rest), tuple(rest)) if alone else measure
 
-    def __call__(self, archs: Sequence[Architecture]) -> Iterator[tuple[int, Outcome]]:
-        """(position, outcome) of each of `archs`."""
+    def __call__(self, trials: Sequence[Trial]) -> Iterator[tuple[int, Outcome]]:
+        """(position, outcome) of each of `trials`."""
         chunk = self._rest.evaluator.chunk
         if not self._alone.names:
-            yield from self._executor.run(self._rest, archs, chunk)
+            yield from self._executor.run(self._rest, trials, chunk)
             return
         workers = self._executor.workers
-        for places in chunks(len(archs), chunk if workers == 1 else chunk * workers * SLICE):
-            some = [archs[i] for i in places]
+        for places in chunks(len(trials), chunk if workers == 1 else chunk * workers * SLICE):
+            some = [trials[i] for i in places]
             found: dict[int, Outcome] = {}
             if self._rest.names:
                 found = dict(self._executor.run(self._rest, some, chunk))
@@ -52,8 +52,8 @@ class Measuring:
                 outcome = found.get(k, Measurement({}))
                 yield i, outcome if isinstance(outcome, Failure) else self._timed(outcome, some[k])
 
-    def _timed(self, first: Measurement, arch: Architecture) -> Outcome:
-        ((_, second),) = self._executor.run(self._alone, [arch], 1)
+    def _timed(self, first: Measurement, trial: Trial) -> Outcome:
+        ((_, second),) = self._executor.run(self._alone, [trial], 1)
         outcome = merge(first, second)
         if isinstance(outcome, Failure):
             return outcome

@@ -11,12 +11,12 @@ import numpy as np
 
 from nasplug.contracts.space import SearchSpace
 from nasplug.contracts.types import (
-    Architecture,
     Failure,
     FloatArray,
     IntArray,
     Measurement,
     Record,
+    Trial,
 )
 
 NOTHING: Mapping[str, float] = {}
@@ -45,16 +45,20 @@ class RecordTable:
         self.errors: dict[int, str] = {}
         """Row to reason, of those that failed."""
 
+        self.partial: dict[int, tuple[float, int]] = {}
+        """Row to fidelity and repeat, of those that are not the first full evaluation."""
+
         self._in_order = True
 
     def __len__(self) -> int:
         return len(self._numbers)
 
-    def __contains__(self, arch: Architecture) -> bool:
-        return self._key(arch) in self._rows
+    def __contains__(self, trial: Trial) -> bool:
+        return self._key(*trial) in self._rows
 
-    def _key(self, arch: Sequence[int]) -> bytes:
-        return array(self._code, arch).tobytes()
+    def _key(self, arch: Sequence[int], fidelity: float, repeat: int) -> bytes:
+        key = array(self._code, arch).tobytes()
+        return key if fidelity == 1 and not repeat else key + repr((fidelity, repeat)).encode()
 
     # ---- filling -------------------------------------------------------------------------------
 
@@ -66,27 +70,30 @@ class RecordTable:
             values, spread, load = outcome.values, outcome.spread, outcome.load
         else:
             error = outcome.error
-        self.append(record.number, record.arch, outcome.seconds, values, spread, error, load)
+        self.append(record.number, record.trial, outcome.seconds, values, spread, error, load)
 
     def append(
         self,
         number: int,
-        arch: Sequence[int],
+        trial: Trial,
         seconds: float,
         values: Mapping[str, Any],
         spread: Mapping[str, Any],
         error: str | None,
         load: float | None = None,
     ) -> None:
-        """One more record, in parts; ValueError unless `arch` is one of the space."""
+        """One more record, in parts; ValueError unless the architecture is one of the space."""
+        arch = trial.arch
         if len(arch) != self._width or any(map(ge, arch, self._counts)):
             raise ValueError("its architecture is not one of this space")
         number, seconds = index(number), float(seconds)
-        row, key = len(self._numbers), self._key(arch)
+        row, key = len(self._numbers), self._key(*trial)
         if self._rows.setdefault(key, row) != row:
             return
         self._in_order = self._in_order and (not row or number > self._numbers[-1])
-        self._archs.frombytes(key)
+        self._archs.extend(arch)
+        if trial.fidelity != 1 or trial.repeat:
+            self.partial[row] = (trial.fidelity, trial.repeat)
         self._seconds.append(seconds)
         _fill(self._values, values, row)
         if spread or self._spread:
@@ -99,19 +106,20 @@ class RecordTable:
 
     # ---- one row -------------------------------------------------------------------------------
 
-    def row(self, arch: Architecture) -> int:
-        """Where `arch` is; KeyError if it is not."""
-        return self._rows[self._key(arch)]
+    def row(self, trial: Trial) -> int:
+        """Where `trial` is; KeyError if it is not."""
+        return self._rows[self._key(*trial)]
 
     def record(self, row: int) -> Record:
         """The record in a row."""
         arch = tuple(self._archs[row * self._width : (row + 1) * self._width])
+        trial = Trial(arch, *self.partial.get(row, ()))
         seconds = self._seconds[row]
         if row in self.errors:
-            return Record(self._numbers[row], arch, Failure(self.errors[row], seconds))
+            return Record(self._numbers[row], trial, Failure(self.errors[row], seconds))
         values, spread = _at(self._values, row), _at(self._spread, row)
         load = _at(self._load, row).get("load")
-        return Record(self._numbers[row], arch, Measurement(values, seconds, spread, load))
+        return Record(self._numbers[row], trial, Measurement(values, seconds, spread, load))
 
     # ---- many rows -----------------------------------------------------------------------------
 
@@ -127,6 +135,20 @@ class RecordTable:
         """The architectures of `rows`, shape (n, v)."""
         flat = np.asarray(memoryview(self._archs)[: len(self) * self._width])
         return flat.reshape(len(self), self._width)[rows].astype(np.int64)
+
+    def fidelities(self, rows: IntArray | slice = ALL) -> FloatArray:
+        """The share of a full evaluation that each of `rows` was measured with."""
+        found = np.ones(len(self))
+        for row, (fidelity, _) in self.partial.items():
+            found[row] = fidelity
+        return found[rows]
+
+    def repeats(self, rows: IntArray | slice = ALL) -> IntArray:
+        """How often the same trial had been measured before each of `rows`."""
+        found = np.zeros(len(self), np.int64)
+        for row, (_, repeat) in self.partial.items():
+            found[row] = repeat
+        return found[rows]
 
     def values(self, name: str, rows: IntArray | slice = ALL) -> FloatArray:
         """A metric of `rows`, NaN where it was not measured."""

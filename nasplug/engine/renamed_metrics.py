@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, final
 
 from nasplug.contracts.errors import NasplugError, unknown
 from nasplug.contracts.evaluator import Evaluator
-from nasplug.contracts.types import Architecture, Measurement, Metric, Outcome
+from nasplug.contracts.types import Architecture, Measurement, Metric, Outcome, Trial
 
 if TYPE_CHECKING:
     from torch import nn
@@ -40,7 +40,8 @@ class RenamedMetrics(Evaluator):
                 )
         self.evaluator, self.names = evaluator, dict(names)
         self.computed = tuple(name for name in evaluator.computed if name not in names)
-        self.chunk = evaluator.chunk
+        self.runs_alone = tuple(names.get(name, name) for name in evaluator.runs_alone)
+        self.chunk, self.partial_fidelity = evaluator.chunk, evaluator.partial_fidelity
 
     @property
     def metrics(self) -> Mapping[str, Metric]:
@@ -51,11 +52,11 @@ class RenamedMetrics(Evaluator):
         """Prepare the evaluator."""
         self.evaluator.prepare()
 
-    def evaluate(self, archs: Sequence[Architecture], names: Sequence[str]) -> list[Outcome]:
+    def evaluate(self, trials: Sequence[Trial], names: Sequence[str]) -> list[Outcome]:
         """Measure under the evaluator's names, and answer under the user's."""
         own = {self.names.get(name, name): name for name in self.evaluator.metrics}
         back = {own[name]: name for name in names}
-        outcomes = self.evaluator.evaluate(archs, list(back))
+        outcomes = self.evaluator.evaluate(trials, list(back))
         return [_named(outcome, back) for outcome in outcomes]
 
     def network(self, arch: Architecture) -> nn.Module:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import final
 
 from nasplug.contracts.errors import NasplugError
-from nasplug.contracts.types import Architecture, Failure, Measurement, Outcome
+from nasplug.contracts.types import Failure, Measurement, Outcome, Trial
 from nasplug.engine import signals
 from nasplug.engine.evaluator_chain import EvaluatorChain
 from nasplug.engine.load import OtherWork
@@ -32,24 +32,24 @@ class SafeEvaluation:
     alone: bool = False
     """Whether nothing else is under way meanwhile: then the load of the machine is recorded."""
 
-    def __call__(self, archs: Sequence[Architecture]) -> list[Outcome]:
+    def __call__(self, trials: Sequence[Trial]) -> list[Outcome]:
         """A plain outcome with its seconds for every architecture, in order."""
         start = time.perf_counter()
         other = OtherWork() if self.alone else None
         try:
-            returned = self.evaluator.evaluate(archs, self.names)
-            outcomes = plain_outcomes(returned, self.names, len(archs))
+            returned = self.evaluator.evaluate(trials, self.names)
+            outcomes = plain_outcomes(returned, self.names, len(trials))
         except NasplugError:
             raise  # a mistake of the user's, not of the architecture's
         except BaseException as error:
             if signals.seen():
                 raise
-            if len(archs) > 1:
-                return [outcome for arch in archs for outcome in self([arch])]
+            if len(trials) > 1:
+                return [outcome for trial in trials for outcome in self([trial])]
             outcomes = [Failure(_reason(error))]
         if signals.seen():
             raise KeyboardInterrupt
-        seconds = (time.perf_counter() - start) / max(len(archs), 1)
+        seconds = (time.perf_counter() - start) / max(len(trials), 1)
         load = other.cores() if other else None
         return [
             replace(outcome, seconds=seconds, load=load)

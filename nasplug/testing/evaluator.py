@@ -10,7 +10,7 @@ import numpy as np
 
 from nasplug.contracts.evaluator import Evaluator
 from nasplug.contracts.space import SearchSpace
-from nasplug.contracts.types import Architecture, Failure, Measurement
+from nasplug.contracts.types import Architecture, Failure, Measurement, full_trials
 from nasplug.testing.described import check_described
 
 
@@ -34,7 +34,7 @@ class EvaluatorContract:
         self, evaluator: Evaluator, archs: list[Architecture], names: list[str]
     ) -> list[Any]:
         """Values, or the error of a failure."""
-        outcomes = evaluator.evaluate(archs, names)
+        outcomes = evaluator.evaluate(full_trials(archs), names)
         assert len(outcomes) == len(archs)
         return [o.error if isinstance(o, Failure) else dict(o.values) for o in outcomes]
 
@@ -49,7 +49,7 @@ class EvaluatorContract:
     ) -> None:
         evaluator.prepare()
         for names in ([name] for name in evaluator.metrics):
-            (outcome,) = evaluator.evaluate(self.archs(space)[:1], names)
+            (outcome,) = evaluator.evaluate(full_trials(self.archs(space)[:1]), names)
             assert isinstance(outcome, Measurement), outcome
             assert list(outcome.values) == names
             assert all(math.isfinite(value) for value in outcome.values.values())
@@ -76,6 +76,6 @@ class EvaluatorContract:
         evaluator.prepare()
         torch.manual_seed(3)
         before, numbers = torch.random.get_rng_state(), str(np.random.get_state())  # noqa: NPY002
-        evaluator.evaluate(self.archs(space)[:1], self.names(evaluator))
+        evaluator.evaluate(full_trials(self.archs(space)[:1]), self.names(evaluator))
         assert torch.equal(before, torch.random.get_rng_state())
         assert str(np.random.get_state()) == numbers  # noqa: NPY002

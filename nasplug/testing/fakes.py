@@ -26,6 +26,7 @@ from nasplug.contracts.types import (
     Measurement,
     Metric,
     Outcome,
+    Trial,
     Variable,
 )
 
@@ -189,8 +190,9 @@ class ToyEvaluator(Evaluator):
 
     metrics = {"score": Metric("", "maximize"), "cost": Metric("ms", "minimize")}
 
-    def evaluate(self, archs: Sequence[Architecture], names: Sequence[str]) -> list[Outcome]:
+    def evaluate(self, trials: Sequence[Trial], names: Sequence[str]) -> list[Outcome]:
         """In order."""
+        archs = [trial.arch for trial in trials]
         return [self._one(arch, names) for arch in archs]
 
     def _one(self, arch: Architecture, names: Sequence[str]) -> Outcome:

@@ -11,7 +11,14 @@ import numpy as np
 
 from nasplug.contracts.space import SearchSpace
 from nasplug.contracts.strategy import Problem, Strategy
-from nasplug.contracts.types import Architecture, Constraint, FloatArray, Measurement, Objective
+from nasplug.contracts.types import (
+    Architecture,
+    Constraint,
+    FloatArray,
+    Measurement,
+    Objective,
+    full_trials,
+)
 from nasplug.plugins.building import build
 from nasplug.plugins.describing import describe
 from nasplug.testing.fakes import ToyEvaluator, ToySpace
@@ -44,7 +51,7 @@ class StrategyContract:
 
     def values(self, problem: Problem, archs: Sequence[Architecture], fails: int = 0) -> FloatArray:
         """What the toy evaluator measures."""
-        outcomes = ToyEvaluator(fails).evaluate(archs, ["score", "cost"])
+        outcomes = ToyEvaluator(fails).evaluate(full_trials(archs), ["score", "cost"])
         costs = problem.space.costs(archs)
         rows = np.full((len(archs), len(problem.metrics)), np.nan)
         for i, outcome in enumerate(outcomes):
@@ -60,10 +67,11 @@ class StrategyContract:
         strategy.setup(problem)
         asked: list[Architecture] = []
         while len(asked) < budget:
-            archs = list(strategy.ask(budget - len(asked)))[: budget - len(asked)]
-            if not archs:
+            trials = list(strategy.ask(budget - len(asked)))[: budget - len(asked)]
+            if not trials:
                 break
-            strategy.tell(archs, self.values(problem, archs, fails))
+            archs = [trial.arch for trial in trials]
+            strategy.tell(problem.results(trials, self.values(problem, archs, fails)))
             asked += archs
         return asked
 
@@ -88,6 +96,27 @@ class StrategyContract:
         few = list(strategy.ask(1))
         strategy.setup(self.problem())
         assert list(strategy.ask(50))[:1] == few[:1]
+
+    def test_results_may_be_told_in_any_order(self, strategy: Strategy) -> None:
+        """What is asked next, when all is told, does not depend on which result came first."""
+        histories = []
+        for backwards in (False, True):
+            problem = self.problem()
+            strategy.setup(problem)
+            asked: list[Architecture] = []
+            while len(asked) < 20 and (trials := list(strategy.ask(20 - len(asked)))):
+                archs = [trial.arch for trial in trials]
+                results = problem.results(trials, self.values(problem, archs))
+                for result in results[::-1] if backwards else results:
+                    strategy.tell([result])
+                asked += archs
+            histories.append(asked)
+        assert histories[0] == histories[1]
+
+    def test_what_is_pending_is_not_asked_again(self, strategy: Strategy) -> None:
+        strategy.setup(self.problem())
+        first = list(strategy.ask(2))
+        assert not set(first) & set(strategy.ask(50, pending=first))
 
     def test_survives_failures(self, strategy: Strategy) -> None:
         asked = self.drive(strategy, self.problem(), self.budget, fails=2)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
+from itertools import islice
 from typing import final
 
 import numpy as np
 
 from nasplug.contracts.errors import NasplugError
-from nasplug.contracts.types import Architecture, FloatArray
+from nasplug.contracts.strategy import Problem
+from nasplug.contracts.types import Architecture, FloatArray, Record, Trial, full_trials
 
 Search = Generator[Sequence[Architecture], FloatArray, None]
 """Yields a batch of architectures, is sent their values of shape (n, metrics), yields the next. It
@@ -17,44 +19,52 @@ ends by returning, or with an empty batch."""
 
 @final
 class AskTell:
-    """Answers `ask` and `tell` from a `Search`, however a batch is cut.
+    """Adapts a `Search` to `ask` and `tell`: it resumes once its whole batch is told.
 
-    A batch may be asked for in any number of pieces; the search hears of it once the whole is told.
-    So the history does not depend on the `n` of any `ask`, and asking for more only adds to the end.
-    A search under way does not pickle: the copy of its strategy must be set up again.
+    A batch may be asked for and told in any number of pieces and in any order. So the history
+    depends neither on the `n` of any `ask` nor on which result comes first. A search under way does
+    not pickle: the copy of its strategy must be set up again.
 
-    >>> rounds = AskTell(search(problem))
-    >>> archs = rounds.ask(8)
-    >>> rounds.tell(archs, values)
+    >>> ask_tell = AskTell(search(problem), problem)
+    >>> trials = ask_tell.ask(8)
+    >>> ask_tell.tell(results)
     """
 
-    def __init__(self, search: Search) -> None:
-        self._search = search
-        self._left: list[Architecture] = []
-        self._told: list[FloatArray] = []
-        self._over = False
+    def __init__(self, search: Search, problem: Problem | None) -> None:
+        self._search, self._problem = search, problem
+        self._batch: list[Trial] = []
+        self._left: dict[Trial, None] = {}
+        self._told: dict[Trial, FloatArray] = {}
+        self._started = self._over = False
 
-    def ask(self, n: int) -> list[Architecture]:
-        """At most `n` architectures of the batch at hand; empty once the search is over."""
+    def ask(self, n: int, pending: Sequence[Trial] = ()) -> list[Trial]:
+        """At most `n` trials of the batch at hand that are neither told nor pending."""
         if not self._left and not self._over:
-            try:
-                told = self._told
-                batch = self._search.send(np.concatenate(told)) if told else next(self._search)
-            except StopIteration:
-                batch = []
-            self._left, self._told = list(batch), []
-            self._over = not self._left
-        return self._left[:n]
+            self._next_batch()
+        waiting = set(pending)
+        return list(islice((trial for trial in self._left if trial not in waiting), n))
 
-    def tell(self, archs: Sequence[Architecture], values: FloatArray) -> None:
-        """The values of what was asked, or of its beginning, shape (len(archs), metrics)."""
-        if list(archs) != self._left[: len(archs)]:
-            raise NasplugError(
-                "`tell` must get what the last `ask` returned, or its beginning, in order"
-            )
-        self._left = self._left[len(archs) :]
-        if len(archs):
-            self._told.append(np.asarray(values, float))
+    def tell(self, results: Sequence[Record]) -> None:
+        """What came of trials of the batch at hand."""
+        assert self._problem is not None
+        for result, row in zip(results, self._problem.values(results), strict=True):
+            if result.trial not in self._left:
+                raise NasplugError(
+                    "`tell` must get results of trials that `ask` returned, each once, but got one of "
+                    f"{result.arch}"
+                )
+            del self._left[result.trial]
+            self._told[result.trial] = row
+
+    def _next_batch(self) -> None:
+        try:
+            told = [self._told[trial] for trial in self._batch]
+            archs = self._search.send(np.array(told)) if self._started else next(self._search)
+        except StopIteration:
+            archs = []
+        self._batch, self._told, self._started = full_trials(archs), {}, True
+        self._left = dict.fromkeys(self._batch)
+        self._over = not self._batch
 
     def __reduce__(self) -> tuple[Callable[[], AskTell], tuple[()]]:
         return _to_be_set_up, ()
@@ -65,4 +75,4 @@ def _to_be_set_up() -> AskTell:
         raise NasplugError("`setup` must come before `ask`; a copied strategy is set up again")
         yield
 
-    return AskTell(search())
+    return AskTell(search(), None)

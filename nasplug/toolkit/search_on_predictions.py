@@ -39,9 +39,9 @@ def search_on_predictions(
         asked = list(inner.ask(left))[:left]
         if not asked:
             break
-        archs.append(np.array(asked, np.int64))
+        archs.append(np.array([trial.arch for trial in asked], np.int64))
         values.append(predict(archs[-1]))
-        inner.tell(asked, values[-1])
+        inner.tell(problem.results(asked, values[-1]))
         left -= len(asked)
         advance(len(asked))
     return np.concatenate(archs), np.concatenate(values)

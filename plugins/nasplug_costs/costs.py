@@ -18,7 +18,7 @@ from nasplug import (
     SearchSpace,
     seeded,
 )
-from nasplug.contracts.types import Architecture, Outcome
+from nasplug.contracts.types import Architecture, Outcome, Trial
 from nasplug.toolkit.counting import multiply_adds, parameters
 from nasplug_costs.timing import latency
 
@@ -63,8 +63,9 @@ class Costs(Evaluator):
         counts = {name: Metric("", "minimize") for name in names}
         return {**counts, "latency": Metric("ms", "minimize")}
 
-    def evaluate(self, archs: Sequence[Architecture], names: Sequence[str]) -> list[Outcome]:
+    def evaluate(self, trials: Sequence[Trial], names: Sequence[str]) -> list[Outcome]:
         """Closed forms for all at once; a network is built only where something is left to measure."""
+        archs = [trial.arch for trial in trials]
         start = time.perf_counter()
         known = [name for name in names if name in self.computed]
         left = [name for name in names if name not in self.computed]

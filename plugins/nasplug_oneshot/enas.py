@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from nasplug import Problem, Strategy, at_least, progress, seeded
-from nasplug.contracts.types import Architecture, FloatArray
+from nasplug.contracts.types import Architecture, FloatArray, Record, Trial
 from nasplug.toolkit.ask_tell import AskTell
 from nasplug_oneshot.controller import Controller
 from nasplug_oneshot.cost_sweep import check, swept
@@ -86,6 +86,7 @@ class Enas(Strategy):
     def setup(self, problem: Problem) -> None:
         """Start anew; an error without a task."""
         self._costs = Costs(problem, tuple(the_task(problem).metrics))
+        self._problem = problem
 
         def search(penalty: Penalty | None, seed: int) -> Iterator[Architecture]:
             return self._derive(problem, penalty, seed, *self.train(problem, penalty, seed))
@@ -93,16 +94,16 @@ class Enas(Strategy):
         batches = swept(
             problem, self._costs, search, self.first, self.derived, self.sweep, self.limit
         )
-        self._ask_tell = AskTell(nonempty(batches))
+        self._ask_tell = AskTell(nonempty(batches), problem)
 
-    def ask(self, n: int) -> Sequence[Architecture]:
+    def ask(self, n: int, pending: Sequence[Trial] = ()) -> Sequence[Trial]:
         """What is left of the batch, at most `n`; trains when a search's turn comes."""
-        return self._ask_tell.ask(n)
+        return self._ask_tell.ask(n, pending)
 
-    def tell(self, archs: Sequence[Architecture], values: FloatArray) -> None:
+    def tell(self, results: Sequence[Record]) -> None:
         """Costs are learnt from."""
-        self._ask_tell.tell(archs, values)
-        self._costs.tell(archs, values)
+        self._ask_tell.tell(results)
+        self._costs.tell([result.arch for result in results], self._problem.values(results))
 
     def train(
         self, problem: Problem, penalty: Penalty | None, seed: int

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from nasplug import Problem, Strategy, progress, seeded
-from nasplug.contracts.types import Architecture, FloatArray
+from nasplug.contracts.types import Architecture, Record, Trial
 from nasplug.toolkit.ask_tell import AskTell
 from nasplug.toolkit.second_order import architecture_gradient, gradient
 from nasplug_oneshot.cost_sweep import check, swept
@@ -84,6 +84,7 @@ class GradientSearch(Strategy):
         with seeded(problem.seed):
             problem.space.supernet().mix([torch.full((n,), 1 / n) for n in counts])
         self._costs = Costs(problem, tuple(task.metrics))
+        self._problem = problem
 
         def search(penalty: Penalty | None, seed: int) -> Iterator[Architecture]:
             alphas = self.train(problem, penalty, seed)
@@ -92,16 +93,16 @@ class GradientSearch(Strategy):
         batches = swept(
             problem, self._costs, search, self.first, self.derived, self.sweep, self.limit
         )
-        self._ask_tell = AskTell(nonempty(batches))
+        self._ask_tell = AskTell(nonempty(batches), problem)
 
-    def ask(self, n: int) -> Sequence[Architecture]:
+    def ask(self, n: int, pending: Sequence[Trial] = ()) -> Sequence[Trial]:
         """What is left of the batch, at most `n`; trains when a search's turn comes."""
-        return self._ask_tell.ask(n)
+        return self._ask_tell.ask(n, pending)
 
-    def tell(self, archs: Sequence[Architecture], values: FloatArray) -> None:
+    def tell(self, results: Sequence[Record]) -> None:
         """Costs are learnt from."""
-        self._ask_tell.tell(archs, values)
-        self._costs.tell(archs, values)
+        self._ask_tell.tell(results)
+        self._costs.tell([result.arch for result in results], self._problem.values(results))
 
     def train(self, problem: Problem, penalty: Penalty | None, seed: int) -> list[torch.Tensor]:
         """The alphas after one search, one tensor of shape (options,) a design variable, on the CPU."""

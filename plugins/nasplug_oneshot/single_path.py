@@ -9,7 +9,7 @@ from typing import final
 import numpy as np
 
 from nasplug import Problem, SearchSpace, Strategy, at_least, progress, seeded
-from nasplug.contracts.types import Architecture, FloatArray, IntArray
+from nasplug.contracts.types import Architecture, FloatArray, IntArray, Record, Trial
 from nasplug.toolkit.ask_tell import AskTell
 from nasplug.toolkit.search_on_predictions import search_on_predictions
 from nasplug_oneshot.cost_sweep import opening
@@ -64,17 +64,18 @@ class SinglePath(Strategy):
     def setup(self, problem: Problem) -> None:
         """Start anew; an error without a task, or if the inner search cannot solve such a problem."""
         self._costs = Costs(problem, tuple(the_task(problem).metrics))
+        self._problem = problem
         self.inner.setup(replace(problem, budget=self.evaluations))
-        self._ask_tell = AskTell(nonempty(self._batches(problem)))
+        self._ask_tell = AskTell(nonempty(self._batches(problem)), problem)
 
-    def ask(self, n: int) -> Sequence[Architecture]:
+    def ask(self, n: int, pending: Sequence[Trial] = ()) -> Sequence[Trial]:
         """What is left of the batch, at most `n`; trains when first asked."""
-        return self._ask_tell.ask(n)
+        return self._ask_tell.ask(n, pending)
 
-    def tell(self, archs: Sequence[Architecture], values: FloatArray) -> None:
+    def tell(self, results: Sequence[Record]) -> None:
         """Costs are learnt from."""
-        self._ask_tell.tell(archs, values)
-        self._costs.tell(archs, values)
+        self._ask_tell.tell(results)
+        self._costs.tell([result.arch for result in results], self._problem.values(results))
 
     def train(self, problem: Problem, seed: int) -> SharedWeights:
         """The shared weights, trained."""

@@ -29,7 +29,7 @@ from nasplug import (
 )
 from nasplug.contracts.inputs import Inputs
 from nasplug.contracts.proxy import Aggregator
-from nasplug.contracts.types import Architecture, Archs, FloatArray, Outcome
+from nasplug.contracts.types import Architecture, Archs, FloatArray, Outcome, Trial
 from nasplug.toolkit.cache import cache_folder
 from nasplug_proxies.scoring.score_cache import ScoreCache, what_is
 
@@ -107,8 +107,9 @@ class Proxies(Evaluator):
             for name in choices("proxy")
         }
 
-    def evaluate(self, archs: Sequence[Architecture], names: Sequence[str]) -> list[Outcome]:
+    def evaluate(self, trials: Sequence[Trial], names: Sequence[str]) -> list[Outcome]:
         """Score `names`; an architecture that one of them cannot score is a Failure that says why."""
+        archs = [trial.arch for trial in trials]
         parts, proxies = self._assembled(names)
         references = {
             name: self._reference(part.members)

@@ -27,7 +27,7 @@ from nasplug import (
 from nasplug.contracts.capabilities import PublishedWeights
 from nasplug.contracts.finalizer import Finalizer
 from nasplug.contracts.inputs import Inputs
-from nasplug.contracts.types import Outcome
+from nasplug.contracts.types import Outcome, Trial
 from nasplug.toolkit.cache import cache_folder
 from nasplug.toolkit.devices import pick, place, threads, to_cpu
 from nasplug_training.checkpoint import Checkpoint
@@ -106,8 +106,9 @@ class SuperNetEvaluator(Evaluator):
         """Train the super-network, or load it."""
         self._supernet()
 
-    def evaluate(self, archs: Sequence[Architecture], names: Sequence[str]) -> list[Outcome]:
+    def evaluate(self, trials: Sequence[Trial], names: Sequence[str]) -> list[Outcome]:
         """The task's quality of each, on the validation data; what an architecture raises fails it."""
+        archs = [trial.arch for trial in trials]
         self.prepare()
         with threads(self.threads):
             return [guarded(partial(self._quality, arch, names)) for arch in archs]

@@ -23,7 +23,7 @@ from nasplug import (
     describe,
     seeded,
 )
-from nasplug.contracts.types import Outcome
+from nasplug.contracts.types import Outcome, Trial
 from nasplug.toolkit.cache import cache_folder
 from nasplug.toolkit.devices import pick, place, threads, to_cpu
 from nasplug_training import epochs as lengths
@@ -116,8 +116,9 @@ class TrainingEvaluator(Evaluator):
         if self.keep:
             _ = self._data
 
-    def evaluate(self, archs: Sequence[Architecture], names: Sequence[str]) -> list[Outcome]:
+    def evaluate(self, trials: Sequence[Trial], names: Sequence[str]) -> list[Outcome]:
         """The task's quality of each, on the validation data; what an architecture raises fails it."""
+        archs = [trial.arch for trial in trials]
         with threads(self.threads):
             return [guarded(partial(self._quality, tuple(arch), names)) for arch in archs]
 

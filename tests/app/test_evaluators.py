@@ -11,6 +11,7 @@ import yaml
 
 from nasplug import Evaluator, EvaluatorChain, Failure, Measurement, Metric, NasplugError
 from nasplug.app.components import measuring, open_run
+from nasplug.contracts.types import full_trials
 from nasplug.engine.renamed_metrics import RenamedMetrics
 from nasplug.plugins.choices import compose, open_keys
 
@@ -110,7 +111,8 @@ class Device(Evaluator):
     computed = ("latency", "energy")
     chunk = 5
 
-    def evaluate(self, archs, names):
+    def evaluate(self, trials, names):
+        archs = [trial.arch for trial in trials]
         values = {"latency": 1.0, "energy": 2.0}
         return [
             Measurement({n: values[n] for n in names}, spread={n: 0.1 for n in names})
@@ -125,11 +127,11 @@ def test_renamed_metrics_are_the_evaluator_s_under_other_names():
     assert list(renamed.metrics) == ["phone", "energy"]
     assert (renamed.computed, renamed.chunk) == (("energy",), 5)
     chain = EvaluatorChain([renamed, Device()])
-    one, failed = chain.evaluate([(0,), (9,)], ["latency", "phone", "energy"])
+    one, failed = chain.evaluate(full_trials([(0,), (9,)]), ["latency", "phone", "energy"])
     assert one.values == {"phone": 1.0, "energy": 2.0, "latency": 1.0}
     assert set(one.spread) == {"phone", "energy", "latency"} and failed.error == "no luck"
     swapped = RenamedMetrics(Device(), {"latency": "energy", "energy": "latency"})
-    assert swapped.evaluate([(0,)], ["latency"])[0].values == {"latency": 2.0}
+    assert swapped.evaluate(full_trials([(0,)]), ["latency"])[0].values == {"latency": 2.0}
     with pytest.raises(NasplugError, match="unknown metric to rename 'speed'"):
         RenamedMetrics(Device(), {"speed": "x"})
 
@@ -151,6 +153,7 @@ sys.path[:0] = {path}
 names = ("nasplug_strategies", "nasplug_costs", "nasplug_acme")
 discovery._entries = lambda: [EntryPoint(n, n, "nasplug") for n in names]
 from nasplug.app.command_line import main
+from nasplug.contracts.types import full_trials
 main()
 """
 

@@ -227,7 +227,8 @@ def test_an_evaluator_without_networks(tmp_path):
     class Plain(Evaluator):
         metrics = ToyEvaluator.metrics
 
-        def evaluate(self, archs, names):
+        def evaluate(self, trials, names):
+            archs = [trial.arch for trial in trials]
             return [Measurement({n: float(sum(a)) for n in names}) for a in archs]
 
     run = search(SPACE, Plain(), nasplug.make("strategy", "random"), ["score"], 3)

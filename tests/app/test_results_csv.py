@@ -13,7 +13,7 @@ from light import LightEvaluator, LightSpace, LightStrategy
 
 from nasplug import Failure, Measurement, NasplugError, search
 from nasplug.app import results_csv
-from nasplug.contracts.types import Record
+from nasplug.contracts.types import Record, Trial
 from nasplug.engine.records import RecordTable
 
 SPACE = LightSpace()
@@ -34,11 +34,11 @@ def table_of(records):
 
 def some(n, first=0, spread=()):
     return [
-        Record(i, ARCHS[i], Failure("no luck, none", 0.5))
+        Record(i, Trial(ARCHS[i]), Failure("no luck, none", 0.5))
         if i % 7 == 3
         else Record(
             i,
-            ARCHS[i],
+            Trial(ARCHS[i]),
             Measurement({"good": i / 7, "slow": 1e300 * i}, i / 3, {n: 0.25 for n in spread}),
         )
         for i in range(first, first + n)
@@ -57,7 +57,7 @@ outcomes = st.one_of(
 @given(st.lists(outcomes, max_size=20))
 def test_what_is_written_is_read_back(tmp_path_factory, found):
     path = tmp_path_factory.mktemp("csv") / "results.csv"
-    records = [Record(i, ARCHS[i], outcome) for i, outcome in enumerate(found)]
+    records = [Record(i, Trial(ARCHS[i]), outcome) for i, outcome in enumerate(found)]
     results_csv.Results(path, SPACE, COLUMNS).write(table_of(records))
     again = results_csv.parse(path, SPACE, COLUMNS)
     assert [again.record(row) for row in range(len(again))] == records
@@ -107,7 +107,7 @@ class TestSpread:
 
     def test_a_metric_of_that_name_keeps_its_column(self, tmp_path):
         table = table_of(
-            [Record(0, ARCHS[0], Measurement({"a": 1.0, "a_std": 9.0}, 0, {"a": 0.5}))]
+            [Record(0, Trial(ARCHS[0]), Measurement({"a": 1.0, "a_std": 9.0}, 0, {"a": 0.5}))]
         )
         results_csv.Results(tmp_path / "r.csv", SPACE, ("a", "a_std")).write(table)
         assert list(pd.read_csv(tmp_path / "r.csv")["a_std"]) == [9.0]

@@ -12,7 +12,7 @@ from nasplug.app import watcher as module
 from nasplug.app.run import Run
 from nasplug.app.watcher import Standing
 from nasplug.contracts.strategy import Problem
-from nasplug.contracts.types import Constraint, Objective, Record
+from nasplug.contracts.types import Constraint, Objective, Record, Trial
 from nasplug.engine.records import RecordTable
 from nasplug.toolkit import pareto
 
@@ -24,9 +24,9 @@ GOALS = (Objective("good", "%", "maximize"), Objective("slow", "ms", "minimize")
 def records(n, seed=0, fails=0.3):
     dice = np.random.default_rng(seed)
     return [
-        Record(i, ARCHS[i], Failure("no"))
+        Record(i, Trial(ARCHS[i]), Failure("no"))
         if dice.random() < fails
-        else Record(i, ARCHS[i], Measurement({"good": dice.random(), "slow": dice.random()}))
+        else Record(i, Trial(ARCHS[i]), Measurement({"good": dice.random(), "slow": dice.random()}))
         for i in range(n)
     ]
 
@@ -36,7 +36,7 @@ def rounded(record):
     if isinstance(record.outcome, Failure):
         return record
     values = {name: float(round(9 * value)) for name, value in record.outcome.values.items()}
-    return Record(record.number, record.arch, Measurement(values))
+    return Record(record.number, record.trial, Measurement(values))
 
 
 def run_of(problem):

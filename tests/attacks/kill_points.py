@@ -72,10 +72,11 @@ class Counting(light.LightEvaluator):
         super().__init__()
         self.note = note
 
-    def evaluate(self, archs, names):
+    def evaluate(self, trials, names):
+        archs = [trial.arch for trial in trials]
         with open(self.note, "a") as file:
             file.writelines(f"{arch}\n" for arch in archs)
-        return super().evaluate(archs, names)
+        return super().evaluate(trials, names)
 
 
 def find(folder, budget):

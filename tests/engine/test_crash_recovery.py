@@ -12,7 +12,7 @@ from hostile import Hostile, fatal
 from light import LightEvaluator, LightSpace, LightStrategy
 
 from nasplug import search
-from nasplug.contracts.types import Failure, Measurement
+from nasplug.contracts.types import Failure, Measurement, Trial
 from nasplug.engine.crash_recovery import UNDER_WAY, CrashRecovery
 from nasplug.engine.executors.serial import Serial
 
@@ -77,9 +77,10 @@ class Unpicklable(LightEvaluator):
     def __reduce__(self):
         raise TypeError("cannot")
 
-    def evaluate(self, archs, names):
+    def evaluate(self, trials, names):
+        archs = [trial.arch for trial in trials]
         self.seen += archs
-        return super().evaluate(archs, names)
+        return super().evaluate(trials, names)
 
 
 def test_what_does_not_pickle_is_tried_twice(tmp_path):
@@ -88,7 +89,7 @@ def test_what_does_not_pickle_is_tried_twice(tmp_path):
     for ends, tried in ((1, True), (2, False)):
         folder, evaluator = tmp_path / str(ends), Unpicklable()
         folder.mkdir()
-        (folder / UNDER_WAY).write_text(json.dumps([[list(archs[3]), ends]]))
+        (folder / UNDER_WAY).write_text(json.dumps([[Trial(archs[3]), ends]]))
         run = find(folder, evaluator)
         assert (archs[3] in evaluator.seen) == tried
         outcome = run.records[3].outcome
@@ -98,13 +99,14 @@ def test_what_does_not_pickle_is_tried_twice(tmp_path):
 
 def test_it_counts_how_often_a_process_ended(tmp_path):
     class Looking(Unpicklable):
-        def evaluate(self, archs, names):
+        def evaluate(self, trials, names):
+            archs = [trial.arch for trial in trials]
             notes.append((archs[0], json.loads((tmp_path / "r" / UNDER_WAY).read_text())))
-            return super().evaluate(archs, names)
+            return super().evaluate(trials, names)
 
     notes = []
     run = find(tmp_path / "r", Looking(), 4)
-    assert notes == [(r.arch, [[list(r.arch), 1]]) for r in run.records]
+    assert notes == [(r.arch, [[[list(r.arch), 1.0, 0], 1]]) for r in run.records]
 
 
 @pytest.mark.parametrize("rest", ["", "{", "[[1]]", "[[[1], 2], 3]", "\x00", "null"])

@@ -9,7 +9,7 @@ import pytest
 from light import LightEvaluator, LightSpace, LightStrategy
 
 from nasplug import Failure, Measurement, NasplugError, SearchSpace, Variable, search
-from nasplug.contracts.types import Objective, Record
+from nasplug.contracts.types import Objective, Record, Trial
 from nasplug.engine.journal import JOURNAL
 from nasplug.engine.journal_repair import repair
 from nasplug.engine.ledger import Ledger, read_ledger
@@ -49,7 +49,7 @@ def sample_records(space, n, rng):
         )
         for i in range(n)
     ]
-    return [Record(int(i), archs[i], outcomes[i]) for i in rng.permutation(n)]
+    return [Record(int(i), Trial(archs[i]), outcomes[i]) for i in rng.permutation(n)]
 
 
 class Named(LightSpace, SearchSpace):
@@ -90,7 +90,7 @@ class TestOptuna:
 
     def test_duration_is_what_the_measurement_took(self, tmp_path):
         ledger = Ledger(tmp_path, SPACE, GOALS)
-        ledger.add(Record(0, (0,) * 6, Measurement({"good": 1.0, "slow": 2.0}, 12.5)))
+        ledger.add(Record(0, Trial((0,) * 6), Measurement({"good": 1.0, "slow": 2.0}, 12.5)))
         study = optuna.load_study(study_name=tmp_path.name, storage=storage(tmp_path))
         assert study.trials[0].duration.total_seconds() == pytest.approx(12.5)
 
@@ -98,7 +98,7 @@ class TestOptuna:
         ledger = Ledger(tmp_path, SPACE, GOALS)
         for i, load in enumerate([None, 0.0, 1.5]):
             outcome = Measurement({"good": 1.0, "slow": 2.0}, 1.0, {}, load)
-            ledger.add(Record(i, (i, 0, 0, 0, 0, 0), outcome))
+            ledger.add(Record(i, Trial((i, 0, 0, 0, 0, 0)), outcome))
         assert [r.outcome.load for r in ledger.records()] == [None, 0.0, 1.5]
         assert [r.outcome.load for r in history_of(tmp_path)] == [None, 0.0, 1.5]
 
@@ -176,9 +176,10 @@ class TestWhose:
         counted = []
 
         class Counting(LightEvaluator):
-            def evaluate(self, archs, names):
+            def evaluate(self, trials, names):
+                archs = [trial.arch for trial in trials]
                 counted.extend(archs)
-                return super().evaluate(archs, names)
+                return super().evaluate(trials, names)
 
         Counting.__module__, Counting.__qualname__ = LightEvaluator.__module__, "LightEvaluator"
         run = search(SPACE, Counting(), LightStrategy(), ["good", "slow"], 30, run=path)
@@ -190,7 +191,7 @@ class TestWhose:
         study = optuna.create_study(
             storage=storage(tmp_path / "r"), study_name="s", directions=["maximize", "minimize"]
         )
-        odd = Record(0, (0,) * 6, Measurement({"good": 50.0, "slow": 2.0}))
+        odd = Record(0, Trial((0,) * 6), Measurement({"good": 50.0, "slow": 2.0}))
         add_with_optuna(study, SPACE, GOALS, odd)
         assert len(read_ledger(tmp_path / "r", SPACE)) == 20
         shutil.copytree(tmp_path / "r", tmp_path / "s")

@@ -13,7 +13,7 @@ import torch
 from light import LightEvaluator, LightSpace, LightStrategy
 
 from nasplug import NasplugError, search
-from nasplug.contracts.types import Failure, Measurement
+from nasplug.contracts.types import Failure, Measurement, full_trials
 from nasplug.engine.outcomes import LONGEST_TEXT
 
 
@@ -22,8 +22,9 @@ class Odd(LightEvaluator):
 
     odd = staticmethod(lambda values: Measurement(values))
 
-    def evaluate(self, archs, names):
-        good = super().evaluate(archs, names)
+    def evaluate(self, trials, names):
+        archs = [trial.arch for trial in trials]
+        good = super().evaluate(trials, names)
         return [
             type(self).odd(dict(outcome.values)) if sum(arch) % 3 == 0 else outcome
             for arch, outcome in zip(archs, good, strict=True)
@@ -115,7 +116,7 @@ def test_what_stands_for_a_number_is_a_float(make, tmp_path):
     evaluator = odd(lambda values: Measurement({n: make(v) for n, v in values.items()}))
     run = find(evaluator, run=tmp_path / "r")
     for record in run.records:
-        (exact,) = LightEvaluator(fails=0).evaluate([record.arch], ["good", "slow"])
+        (exact,) = LightEvaluator(fails=0).evaluate(full_trials([record.arch]), ["good", "slow"])
         assert {type(value) for value in record.outcome.values.values()} == {float}
         assert record.outcome.values == pytest.approx(exact.values, rel=0.25)
     assert history(find(evaluator, run=tmp_path / "r")) == history(run)  # as the ledger has it
@@ -162,9 +163,10 @@ def test_not_one_outcome_an_architecture(wrong):
     class Uncounted(LightEvaluator):
         chunk = 2
 
-        def evaluate(self, archs, names):
+        def evaluate(self, trials, names):
+            archs = [trial.arch for trial in trials]
             bad = any(sum(arch) % 3 == 0 for arch in archs)
-            return wrong if bad else super().evaluate(archs, names)
+            return wrong if bad else super().evaluate(trials, names)
 
     run = find(Uncounted(fails=0))
     for record in run.records:
@@ -189,10 +191,11 @@ def test_what_code_raises_to_end_its_process_fails_its_architecture_alone(end):
     class Ending(LightEvaluator):
         chunk = 3
 
-        def evaluate(self, archs, names):
+        def evaluate(self, trials, names):
+            archs = [trial.arch for trial in trials]
             if any(sum(arch) % 3 == 0 for arch in archs):
                 raise end
-            return super().evaluate(archs, names)
+            return super().evaluate(trials, names)
 
     run = find(Ending(fails=0))
     for record in run.records:
@@ -207,7 +210,8 @@ def test_what_code_raises_to_end_its_process_fails_its_architecture_alone(end):
 @pytest.mark.parametrize("swallows", [False, True])
 def test_a_real_ctrl_c_ends_the_search_also_where_the_evaluator_swallows_it(swallows, tmp_path):
     class Interrupted(LightEvaluator):
-        def evaluate(self, archs, names):
+        def evaluate(self, trials, names):
+            archs = [trial.arch for trial in trials]
             if len(done) == 5:
                 try:
                     os.kill(os.getpid(), signal.SIGINT)
@@ -217,7 +221,7 @@ def test_a_real_ctrl_c_ends_the_search_also_where_the_evaluator_swallows_it(swal
                     if not swallows:
                         raise
             done.extend(archs)
-            return super().evaluate(archs, names)
+            return super().evaluate(trials, names)
 
     done = []
     before = signal.getsignal(signal.SIGINT)
@@ -229,7 +233,7 @@ def test_a_real_ctrl_c_ends_the_search_also_where_the_evaluator_swallows_it(swal
 
 def test_a_mistake_of_the_users_still_ends_the_search():
     class Mistaken(LightEvaluator):
-        def evaluate(self, archs, names):
+        def evaluate(self, trials, names):
             raise NasplugError("weights must exist")
 
     with pytest.raises(NasplugError, match="weights must exist"):

@@ -146,7 +146,7 @@ def test_a_mistake_of_the_users_crosses_as_itself():
 
 
 class Mistaken(LightEvaluator):
-    def evaluate(self, archs, names):
+    def evaluate(self, trials, names):
         raise NasplugError("weights must exist")
 
 
@@ -252,10 +252,10 @@ def test_a_pool_that_nobody_closes_does_not_hold_up_the_end():
         "from nasplug.engine.executors.processes import Processes\n"
         "from light import LightEvaluator, LightSpace\n"
         "from nasplug.engine.safe_evaluation import SafeEvaluation\n"
-        "from nasplug import EvaluatorChain\n"
+        "from nasplug import EvaluatorChain, full_trials\n"
         "if __name__ == '__main__':\n"
         "    measure = SafeEvaluation(EvaluatorChain([LightEvaluator(fails=0)]), ('good',))\n"
-        "    print(list(Processes(2).run(measure, [(1,) * 6], 1)))\n"
+        "    print(list(Processes(2).run(measure, full_trials([(1,) * 6]), 1)))\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", script],

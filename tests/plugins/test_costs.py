@@ -12,6 +12,7 @@ from torch.nn import functional
 
 import nasplug
 from nasplug import Measurement, NasplugError, SearchSpace, Variable
+from nasplug.contracts.types import full_trials
 from nasplug.toolkit.counting import multiply_adds, parameters
 
 
@@ -69,8 +70,8 @@ class Sleeper(SearchSpace):
 def test_counts_by_hand_and_in_closed_form_agree():
     archs = [(0,), (1,), (2,)]
     names = ["macs", "params"]
-    built = Costs(Convolutions()).evaluate(archs, names)
-    closed = Costs(Closed()).evaluate(archs, names)
+    built = Costs(Convolutions()).evaluate(full_trials(archs), names)
+    closed = Costs(Closed()).evaluate(full_trials(archs), names)
     for width, one, other in zip((4, 6, 8), built, closed, strict=True):
         assert one.values == other.values
         assert one.values["params"] == 27 * width + 2 * width + 10 * width + 10
@@ -83,12 +84,12 @@ def test_only_what_is_asked_is_measured_and_what_the_space_knows_is_said():
     assert evaluator.computed == ("params", "macs", "depth")
     assert list(evaluator.metrics) == ["params", "macs", "depth", "latency"]
     assert Costs(Convolutions()).computed == ()
-    assert evaluator.evaluate([(2,)], ["depth"])[0].values == {"depth": 2.0}
+    assert evaluator.evaluate(full_trials([(2,)]), ["depth"])[0].values == {"depth": 2.0}
     assert {m.direction for m in evaluator.metrics.values()} == {"minimize"}
 
 
 def test_latency_is_milliseconds_in_evaluation_mode():
-    outcome = Costs(Sleeper(), warm_up=1, seconds=0.1).evaluate([(0,)], ["latency"])[0]
+    outcome = Costs(Sleeper(), warm_up=1, seconds=0.1).evaluate(full_trials([(0,)]), ["latency"])[0]
     assert isinstance(outcome, Measurement)
     assert 10 <= outcome.values["latency"] < 20
     assert 0 <= outcome.spread["latency"] < 5
@@ -97,7 +98,9 @@ def test_latency_is_milliseconds_in_evaluation_mode():
 
 def test_latency_grows_with_the_batch():
     one, many = (
-        Costs(Convolutions(), batch_size=b, seconds=0.02).evaluate([(2,)], ["latency"])[0]
+        Costs(Convolutions(), batch_size=b, seconds=0.02).evaluate(
+            full_trials([(2,)]), ["latency"]
+        )[0]
         for b in (1, 256)
     )
     assert many.values["latency"] > 4 * one.values["latency"]
@@ -105,7 +108,7 @@ def test_latency_grows_with_the_batch():
 
 def test_pickled_it_measures_the_same():
     evaluator = pickle.loads(pickle.dumps(Costs(Convolutions())))
-    assert evaluator.evaluate([(1,)], ["macs"])[0].values["macs"] == 27 * 6 * 64 + 60
+    assert evaluator.evaluate(full_trials([(1,)]), ["macs"])[0].values["macs"] == 27 * 6 * 64 + 60
 
 
 @pytest.mark.parametrize(
@@ -119,7 +122,9 @@ def test_impossible_knobs_are_named(knobs):
 
 def test_global_random_state_is_left_alone():
     state = torch.get_rng_state()
-    Costs(Convolutions(), seconds=0.001).evaluate([(0,)], ["params", "macs", "latency"])
+    Costs(Convolutions(), seconds=0.001).evaluate(
+        full_trials([(0,)]), ["params", "macs", "latency"]
+    )
     assert torch.equal(state, torch.get_rng_state())
 
 

@@ -9,6 +9,7 @@ from nni_nets import signature
 
 import nasplug
 from nasplug import seeded
+from nasplug.contracts.types import full_trials
 from nasplug.toolkit.counting import multiply_adds, parameters
 
 HUB = [name for name in nasplug.choices("space") if name.startswith("nni_")]
@@ -61,7 +62,7 @@ def test_samples_of_nni_and_back(space, seed):
 def test_costs_are_counted_on_the_network(space):
     arch = space.valid(space.sample(1, np.random.default_rng(1)))[0]
     costs = nasplug.make("evaluator", "costs", space=space)
-    (outcome,) = costs.evaluate([arch], ["params", "macs"])
+    (outcome,) = costs.evaluate(full_trials([arch]), ["params", "macs"])
     network = space.build(arch)
     assert outcome.values["params"] == parameters(network)
     assert outcome.values["macs"] == multiply_adds(network, space.example_inputs(1)) > 0

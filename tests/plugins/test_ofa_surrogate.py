@@ -8,6 +8,7 @@ from nasplug_tables.ofa_surrogate.surrogate import OfaSurrogate
 
 import nasplug
 from nasplug import NasplugError
+from nasplug.contracts.types import full_trials
 from nasplug.testing import EvaluatorContract, ToySpace
 
 
@@ -47,7 +48,7 @@ class TestMobileNet(EvaluatorContract):
 def test_the_network_of_the_tutorial(space, ofa, known):
     answer = known["tutorial_note10_25ms"]
     arch = space.from_ofa(answer["config"])
-    (outcome,) = surrogate(space, ofa, 192).evaluate([arch], ["top1", "latency"])
+    (outcome,) = surrogate(space, ofa, 192).evaluate(full_trials([arch]), ["top1", "latency"])
     assert round(outcome.values["latency"], 2) == answer["lut_ms"]
     assert round(outcome.values["top1"] / 100, 4) == answer["predicted_acc"]
     assert round(outcome.values["top1"], 3) == 81.713
@@ -55,13 +56,17 @@ def test_the_network_of_the_tutorial(space, ofa, known):
 
 @pytest.mark.parametrize("size", [160, 192, 224])
 def test_the_extremes_of_the_tables(space, ofa, known, size):
-    extremes = surrogate(space, ofa, size).evaluate([space.smallest, space.largest], ["latency"])
+    extremes = surrogate(space, ofa, size).evaluate(
+        full_trials([space.smallest, space.largest]), ["latency"]
+    )
     for outcome, name in zip(extremes, ("min_k3e3d2", "max_k7e6d4"), strict=True):
         assert round(outcome.values["latency"], 2) == known["lut_extremes_ms"][name][str(size)]
 
 
 def test_the_extremes_of_the_predictor(space, ofa):
-    low, high = surrogate(space, ofa).evaluate([space.smallest, space.largest], ["top1"])
+    low, high = surrogate(space, ofa).evaluate(
+        full_trials([space.smallest, space.largest]), ["top1"]
+    )
     assert round(low.values["top1"], 2) == 77.74
     assert round(high.values["top1"], 2) == 83.59
 
@@ -72,7 +77,9 @@ def test_resnet(ofa, known):
     path = str(ofa / "ofa_resnet50_acc_predictor.pth")
     for arch, name in ((space.smallest, "min"), (space.largest, "max")):
         for size, value in zip(answer["image_size_list"], answer[name], strict=True):
-            (outcome,) = OfaSurrogate(space, path, None, size).evaluate([arch], ["top1"])
+            (outcome,) = OfaSurrogate(space, path, None, size).evaluate(
+                full_trials([arch]), ["top1"]
+            )
             assert round(outcome.values["top1"] / 100, 4) == value
 
 
@@ -128,7 +135,7 @@ def test_the_image_size_is_that_of_the_space(ofa, caplog):
     files = str(ofa / "acc_predictor.pth"), str(ofa / "note10_192_lookup_table.yaml")
     archs, names = [space.smallest, space.largest], ["top1", "latency"]
     own, told = OfaSurrogate(space, *files), OfaSurrogate(space, *files, 192)
-    assert own.evaluate(archs, names) == told.evaluate(archs, names)
+    assert own.evaluate(full_trials(archs), names) == told.evaluate(full_trials(archs), names)
     own.prepare()
     assert not caplog.records
     OfaSurrogate(nasplug.make("space", "ofa_mbv3_w12"), *files, 192).prepare()
@@ -140,8 +147,10 @@ def test_figures_of_others_may_be_asked_for(space, ofa):
     narrow = nasplug.make("space", "ofa_mbv3", num_classes=10, image_size=32)
     path = str(ofa / "acc_predictor.pth")
     archs = space.valid(space.sample(5, np.random.default_rng(0)))
-    asked = OfaSurrogate(narrow, path, image_size=224, extrapolate=True).evaluate(archs, ["top1"])
-    assert asked == OfaSurrogate(space, path).evaluate(archs, ["top1"])
+    asked = OfaSurrogate(narrow, path, image_size=224, extrapolate=True).evaluate(
+        full_trials(archs), ["top1"]
+    )
+    assert asked == OfaSurrogate(space, path).evaluate(full_trials(archs), ["top1"])
     with pytest.raises(NasplugError, match="for the blocks of MobileNetV3"):
         other = nasplug.make("space", "ofa_proxyless")
         OfaSurrogate(other, path, extrapolate=True).prepare()
@@ -152,6 +161,6 @@ def test_figures_of_others_may_be_asked_for(space, ofa):
 def test_rounding_hides_the_batch(space, ofa):
     evaluator = surrogate(space, ofa)
     archs = space.valid(space.sample(40, np.random.default_rng(0)))
-    together = evaluator.evaluate(archs, ["top1"])
-    alone = [evaluator.evaluate([arch], ["top1"])[0] for arch in archs]
+    together = evaluator.evaluate(full_trials(archs), ["top1"])
+    alone = [evaluator.evaluate(full_trials([arch]), ["top1"])[0] for arch in archs]
     assert [o.values for o in together] == [o.values for o in alone]

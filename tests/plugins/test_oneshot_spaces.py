@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from asking import ask, tell
 from nasplug_nni.space.nni_space import NniSpace
 from nasplug_oneshot.enas import Enas
 from nasplug_oneshot.gradient_search import GradientSearch
@@ -18,6 +19,7 @@ from nasplug_training.training import TrainingEvaluator
 from torch import nn
 
 from nasplug import NasplugError, Objective, Problem
+from nasplug.contracts.types import full_trials
 from nasplug.testing import EvaluatorContract, ToyTask
 
 with warnings.catch_warnings():
@@ -93,11 +95,12 @@ def space() -> NniSpace:
 @pytest.mark.parametrize("name", [*RELAXED, *PATHS])
 def test_the_best_of_an_nni_space(name: str, space: NniSpace) -> None:
     strategy = {**RELAXED, **PATHS}[name]
-    strategy.setup(Problem(space, (TOP1,), task=ToyTask()))
+    problem = Problem(space, (TOP1,), task=ToyTask())
+    strategy.setup(problem)
     asked: list[Any] = []
-    while batch := strategy.ask(3):
+    while batch := ask(strategy, 3):
         asked += batch
-        strategy.tell(batch, torch.ones(len(batch), 1).numpy())
+        tell(strategy, problem, batch, torch.ones(len(batch), 1).numpy())
     assert space.config(asked[0]) == {"outer": "listens", "inner": "linear", "skip": [1]}
     assert len(set(asked)) == len(asked) == space.size == 6 and space.valid(asked) == asked
 
@@ -109,7 +112,7 @@ def test_what_cannot_be_relaxed_is_named_and_searched_otherwise() -> None:
             strategy.setup(leaky)
     for strategy in PATHS.values():
         strategy.setup(leaky)
-        assert leaky.space.valid(strategy.ask(1)) == strategy.ask(1)
+        assert leaky.space.valid(ask(strategy, 1)) == ask(strategy, 1)
 
 
 class TestTraining(EvaluatorContract):
@@ -129,7 +132,7 @@ class TestTraining(EvaluatorContract):
         self, evaluator: TrainingEvaluator, space: NniSpace
     ) -> None:
         arch = space.arch({"outer": "listens", "inner": "linear", "skip": 1})
-        (outcome,) = evaluator.evaluate([arch], ["top1", "loss"])
+        (outcome,) = evaluator.evaluate(full_trials([arch]), ["top1", "loss"])
         network = evaluator.network(arch)
         again = space.build(arch)
         again.load_state_dict(network.state_dict())

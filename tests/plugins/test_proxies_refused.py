@@ -7,6 +7,7 @@ from proxy_parts import Images, Reading, Stripes, Tokens
 from torch import nn
 
 from nasplug import Failure, NasplugError
+from nasplug.contracts.types import full_trials
 
 
 @pytest.fixture
@@ -16,7 +17,7 @@ def space():
 
 def test_without_a_task_data_are_missed_in_one_line(space):
     with pytest.raises(NasplugError, match=r"snip needs data.*task=") as error:
-        Proxies(space).evaluate([(0, 0)], ["snip"])
+        Proxies(space).evaluate(full_trials([(0, 0)]), ["snip"])
     assert "\n" not in str(error.value)
 
 
@@ -26,7 +27,7 @@ def test_class_labels_are_missed(space):
             yield torch.randn(batch_size, 3, 8, 8), torch.randn(batch_size)
 
     with pytest.raises(NasplugError, match="epe_nas needs a task whose target is one class label"):
-        Proxies(space, Regression(), 8).evaluate([(0, 0)], ["epe_nas"])
+        Proxies(space, Regression(), 8).evaluate(full_trials([(0, 0)]), ["epe_nas"])
 
 
 def test_too_few_batches_are_missed(space):
@@ -35,7 +36,7 @@ def test_too_few_batches_are_missed(space):
             yield next(super().train_batches(batch_size, seed))
 
     with pytest.raises(NasplugError, match="2 training batches"):
-        Proxies(space, Short(), 8).evaluate([(0, 0)], ["zico"])
+        Proxies(space, Short(), 8).evaluate(full_trials([(0, 0)]), ["zico"])
 
 
 @pytest.mark.parametrize("name", ["snip", "synflow", "fisher", "ntk", "l2_norm", "grasp", "zico"])
@@ -52,7 +53,7 @@ def test_a_network_without_layers_is_told_so(name):
 
             return Mean()
 
-    (outcome,) = Proxies(Bare(), Stripes(), 8).evaluate([(0, 0)], [name])
+    (outcome,) = Proxies(Bare(), Stripes(), 8).evaluate(full_trials([(0, 0)]), [name])
     assert isinstance(outcome, Failure)
     assert outcome.error.startswith(f"{name}: the network must have convolution")
 
@@ -64,7 +65,7 @@ def test_not_finite_is_a_failure_with_its_reason():
             nn.init.zeros_(model[-1].weight)
             return model
 
-    (outcome,) = Proxies(Dead(), Stripes(), 8).evaluate([(0, 0)], ["jacob_cov"])
+    (outcome,) = Proxies(Dead(), Stripes(), 8).evaluate(full_trials([(0, 0)]), ["jacob_cov"])
     assert outcome.error == "jacob_cov must be finite, but for this network it is nan"
 
 
@@ -88,13 +89,13 @@ COVERS_TOKENS = [
 @pytest.mark.parametrize("name", COVERS_TOKENS)
 def test_sequences_of_integers_where_the_definition_allows(name):
     evaluator = Proxies(Tokens(), Reading(), batch_size=8)
-    small, large = evaluator.evaluate([(0,), (1,)], [name])
+    small, large = evaluator.evaluate(full_trials([(0,), (1,)]), [name])
     assert small.values[name] != large.values[name]
 
 
 @pytest.mark.parametrize("name", ["jacob_cov", "epe_nas", "linear_regions"])
 def test_integers_have_no_jacobian(name):
-    (outcome,) = Proxies(Tokens(), Reading(), batch_size=8).evaluate([(0,)], [name])
+    (outcome,) = Proxies(Tokens(), Reading(), batch_size=8).evaluate(full_trials([(0,)]), [name])
     assert isinstance(outcome, Failure)
     assert "real numbers" in outcome.error
 

@@ -17,6 +17,7 @@ from torch.nn import functional
 import nasplug
 from nasplug import Measurement, NasplugError
 from nasplug.contracts.proxy import Aggregator
+from nasplug.contracts.types import full_trials
 from nasplug.testing import EvaluatorContract, ProxyContract
 
 ALL = nasplug.choices("proxy")
@@ -46,7 +47,7 @@ def evaluator(space):
 @pytest.fixture(scope="module")
 def together(evaluator):
     """All proxies asked for at once."""
-    return [outcome.values for outcome in evaluator.evaluate(ARCHS, ALL)]
+    return [outcome.values for outcome in evaluator.evaluate(full_trials(ARCHS), ALL)]
 
 
 class TestContract(EvaluatorContract):
@@ -93,13 +94,13 @@ def test_sizes_are_costs_and_the_rest_scores(evaluator):
 
 @pytest.mark.parametrize("name", ALL)
 def test_alone_and_together_a_score_is_the_same(name, evaluator, together):
-    (alone,) = evaluator.evaluate(ARCHS[-1:], [name])
+    (alone,) = evaluator.evaluate(full_trials(ARCHS[-1:]), [name])
     assert alone.values == {name: together[-1][name]}
 
 
 def test_scores_tell_architectures_apart_and_follow_the_seed(space, together):
     other = Proxies(space, Stripes(), batch_size=8, population=4, seed=1)
-    again = [o.values for o in other.evaluate(ARCHS[:1], list(SINGLE))]
+    again = [o.values for o in other.evaluate(full_trials(ARCHS[:1]), list(SINGLE))]
     for name in SINGLE:
         assert len({values[name] for values in together}) > 1, name
         assert (again[0][name] == together[0][name]) == (name in {"params", "flops"}), name
@@ -164,7 +165,9 @@ def test_leaves_the_network_where_a_proxy_breaks_down(space):
 
 def test_works_within_no_grad(space, together):
     with torch.no_grad():
-        (outcome,) = Proxies(space, Stripes(), batch_size=8).evaluate(ARCHS[:1], ["snip", "grasp"])
+        (outcome,) = Proxies(space, Stripes(), batch_size=8).evaluate(
+            full_trials(ARCHS[:1]), ["snip", "grasp"]
+        )
     assert outcome.values == {name: together[0][name] for name in ("snip", "grasp")}
 
 
@@ -196,18 +199,22 @@ def test_listing_metrics_does_not_load_torch():
 
 def test_repeats_average_and_tell_their_spread(space):
     runs = [Proxies(space, Stripes(), batch_size=8, seed=s) for s in (3, 4)]
-    one, two = (e.evaluate([(0, 1)], ["snip"])[0].values["snip"] for e in runs)
-    (outcome,) = Proxies(space, Stripes(), 8, repeats=2, seed=3).evaluate([(0, 1)], ["snip"])
+    one, two = (e.evaluate(full_trials([(0, 1)]), ["snip"])[0].values["snip"] for e in runs)
+    (outcome,) = Proxies(space, Stripes(), 8, repeats=2, seed=3).evaluate(
+        full_trials([(0, 1)]), ["snip"]
+    )
     assert outcome.values["snip"] == pytest.approx((one + two) / 2)
     assert outcome.spread["snip"] == pytest.approx(np.std([one, two], ddof=1))
 
 
 def test_options_reach_one_proxy(space):
     plain = Proxies(space, options={"synflow": {"log": False}})
-    (raw,), (log,) = (e.evaluate([(0, 1)], ["synflow"]) for e in (plain, Proxies(space)))
+    (raw,), (log,) = (
+        e.evaluate(full_trials([(0, 1)]), ["synflow"]) for e in (plain, Proxies(space))
+    )
     assert math.log1p(raw.values["synflow"]) == pytest.approx(log.values["synflow"])
     with pytest.raises(NasplugError, match="synfow"):
-        Proxies(space, options={"synfow": {}}).evaluate([(0, 1)], ["synflow"])
+        Proxies(space, options={"synfow": {}}).evaluate(full_trials([(0, 1)]), ["synflow"])
 
 
 def test_aggregators_rank_within_a_set(space):
@@ -225,5 +232,5 @@ def test_pickled_it_keeps_no_network(evaluator):
 def test_data_free_proxies_need_no_task(space):
     free = [n for n, p in SINGLE.items() if p.input != "data" and "loss" not in p.needs]
     assert {"synflow", "zen", "meco", "flops", "params", "l2_norm", "linear_regions"} <= set(free)
-    (outcome,) = Proxies(space, population=4).evaluate([(0, 1)], [*free, "az_nas"])
+    (outcome,) = Proxies(space, population=4).evaluate(full_trials([(0, 1)]), [*free, "az_nas"])
     assert isinstance(outcome, Measurement)

@@ -10,6 +10,7 @@ from nasplug_tables.recorded.surrogate import Surrogate
 
 import nasplug
 from nasplug import Metric, NasplugError
+from nasplug.contracts.types import full_trials
 from nasplug.testing import EvaluatorContract, ToySpace
 
 HEADER = "number,status,score,latency,architecture,config,seconds,error\n"
@@ -54,7 +55,7 @@ def test_it_predicts_what_was_recorded(space, tmp_path):
         "score": Metric("", "minimize"),
         "latency": Metric("ms", "minimize"),
     }
-    told = [o.values["score"] for o in evaluator.evaluate(archs, ["score"])]
+    told = [o.values["score"] for o in evaluator.evaluate(full_trials(archs), ["score"])]
     np.testing.assert_allclose(told, np.log(space.costs(archs)["params"]), atol=0.1)
     error = evaluator.errors()["score"]
     assert error["tau"] > 0.8 and 0 < error["error"] < 0.3 and error["R2"] > 0.8

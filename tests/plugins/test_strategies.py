@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from asking import ask, tell
 from nasplug_strategies.evolution.aging_evolution import AgingEvolution
 from nasplug_strategies.evolution.algorithms import ALGORITHMS
 from nasplug_strategies.evolution.evolution import Evolution
@@ -110,8 +111,8 @@ def test_how_a_batch_is_cut_does_not_matter(name):
     strategy.setup(problem)
     pieces = []
     while len(pieces) < 20:
-        archs = list(strategy.ask(3))
-        strategy.tell(archs, toy.values(problem, archs))
+        archs = list(ask(strategy, 3))
+        tell(strategy, problem, archs, toy.values(problem, archs))
         pieces += archs
     assert pieces[:20] == whole
 
@@ -160,9 +161,9 @@ def test_degenerate_objectives(algorithm, values):
     strategy = Evolution(algorithm, population=6)
     strategy.setup(problem)
     for _ in range(5):
-        archs = strategy.ask(50)
-        strategy.tell(archs, values(toy.values(problem, archs)))
-    assert len(strategy.ask(50)) == 6
+        archs = ask(strategy, 50)
+        tell(strategy, problem, archs, values(toy.values(problem, archs)))
+    assert len(ask(strategy, 50)) == 6
 
 
 def test_warm_start_mistakes_are_answered(tmp_path):
@@ -203,10 +204,13 @@ def test_a_mistaken_knob_is_answered():
 def test_tell_must_fit_ask():
     toy = Toy()
     strategy = RandomSearch()
-    strategy.setup(toy.problem())
-    archs = strategy.ask(3)[::-1]
-    with pytest.raises(NasplugError, match="in order"):
-        strategy.tell(archs, np.zeros((3, 2)))
+    problem = toy.problem()
+    strategy.setup(problem)
+    archs = ask(strategy, 3)
+    tell(strategy, problem, archs[:1], np.zeros((1, 2)))
+    for twice_or_never_asked in (archs[0], (9, 9, 9, 9, 9, 9)):
+        with pytest.raises(NasplugError, match="trials that `ask` returned, each once"):
+            tell(strategy, problem, [twice_or_never_asked], np.zeros((1, 2)))
 
 
 # ---- preferences and warm-ups ----------------------------------------------------------------------

@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 import pytest
+from asking import ask, tell
 from nasplug_strategies.evolution.age_moea import chord, exact_curvature, geodesic, middle_curvature
 from nasplug_strategies.evolution.aging_evolution import AgingEvolution
 from nasplug_strategies.evolution.algorithms import ALGORITHMS
@@ -19,7 +20,7 @@ from nasplug_strategies.samplers.random_search import RandomSearch
 from nasplug_strategies.samplers.reinforce import Reinforce
 from sklearn.linear_model import Ridge
 
-from nasplug import Constraint, NasplugError, Objective, Problem, SearchSpace, Variable
+from nasplug import Constraint, NasplugError, Objective, Problem, SearchSpace, Variable, full_trials
 from nasplug.testing import ToySpace
 from nasplug.toolkit.ask_tell import AskTell
 from nasplug.toolkit.pareto import hypervolume
@@ -55,21 +56,23 @@ class Blocks(SearchSpace):
 SPACE = Blocks()
 
 
-def test_rounds_hear_of_whole_batches():
+def test_a_search_hears_of_whole_batches_in_the_order_of_its_batch():
     heard = []
 
     def search():
         for batch in ([(0,), (1,), (2,)], [(3,)]):
             heard.append((yield batch).tolist())
 
-    rounds = AskTell(search())
-    assert rounds.ask(2) == [(0,), (1,)]
-    rounds.tell([(0,), (1,)], np.array([[0.0], [1.0]]))
-    assert heard == [] and rounds.ask(9) == [(2,)]
-    rounds.tell([(2,)], np.array([[2.0]]))
-    assert rounds.ask(9) == [(3,)] and heard == [[[0.0], [1.0], [2.0]]]
-    rounds.tell([(3,)], np.array([[3.0]]))
-    assert rounds.ask(9) == rounds.ask(9) == []
+    problem = Problem(SPACE, (Objective("loss", "", "minimize"),))
+    search_ = AskTell(search(), problem)
+    assert ask(search_, 2) == [(0,), (1,)]
+    assert [t.arch for t in search_.ask(9, pending=full_trials([(0,), (2,)]))] == [(1,)]
+    tell(search_, problem, [(1,), (0,)], np.array([[1.0], [0.0]]))
+    assert heard == [] and ask(search_, 9) == [(2,)]
+    tell(search_, problem, [(2,)], np.array([[2.0]]))
+    assert ask(search_, 9) == [(3,)] and heard == [[[0.0], [1.0], [2.0]]]
+    tell(search_, problem, [(3,)], np.array([[3.0]]))
+    assert ask(search_, 9) == ask(search_, 9) == []
 
 
 def test_standing_is_feasible_first_then_rank_then_crowding():
@@ -200,12 +203,13 @@ def losses_of(objectives):
 
 def reached(strategy, objectives, budget, seed):
     """The best loss, negative, or the share of the objectives' box that is dominated."""
-    strategy.setup(Problem(SPACE, losses_of(objectives), seed=seed))
+    problem = Problem(SPACE, losses_of(objectives), seed=seed)
+    strategy.setup(problem)
     rows = np.empty((0, objectives))
     while len(rows) < budget:
-        archs = strategy.ask(budget - len(rows))
+        archs = ask(strategy, budget - len(rows))
         values = measure(archs, objectives)
-        strategy.tell(archs, values)
+        tell(strategy, problem, archs, values)
         rows = np.concatenate([rows, values])
     if objectives == 1:
         return -rows.min()
@@ -257,9 +261,9 @@ def test_a_tight_constraint_is_soon_kept(name):
         assert "cannot search for" in str(error)
         return
     while len(costs) < 240:
-        archs = strategy.ask(240 - len(costs))
+        archs = ask(strategy, 240 - len(costs))
         values = measure(archs, 2) * [-1, 1]
-        strategy.tell(archs, values)
+        tell(strategy, problem, archs, values)
         costs += values[:, 1].tolist()
     kept = np.array(costs) <= limit
     assert kept[-60:].mean() > 1 / 3
@@ -273,12 +277,13 @@ def test_nsga2_does_20000_predicted_evaluations_in_a_second():
 def inner_seconds():
     """CPU time of the search itself, Table 4's settings."""
     strategy, asked, start, predicting = Evolution(), 0, time.process_time(), 0.0
-    strategy.setup(Problem(SPACE, losses_of(2)))
+    problem = Problem(SPACE, losses_of(2))
+    strategy.setup(problem)
     while asked < 20_000:
-        archs = strategy.ask(20_000 - asked)
+        archs = ask(strategy, 20_000 - asked)
         before = time.process_time()
         values = measure(archs, 2)
         predicting += time.process_time() - before
-        strategy.tell(archs, values)
+        tell(strategy, problem, archs, values)
         asked += len(archs)
     return time.process_time() - start - predicting

@@ -29,6 +29,7 @@ from nasplug_tables.table.table import Table
 
 import nasplug
 from nasplug import NasplugError
+from nasplug.contracts.types import full_trials
 from nasplug.testing import ToySpace
 
 TOY = ToySpace(layers=2, widths=(2, 4))
@@ -54,7 +55,7 @@ def recorded(path):
 def table(space=TOY, form=None):
     def look_up(path):
         found = Table(space, str(path), form)
-        return found.metrics, found.evaluate([space.smallest], list(found.metrics))
+        return found.metrics, found.evaluate(full_trials([space.smallest]), list(found.metrics))
 
     return look_up
 
@@ -436,7 +437,7 @@ def test_a_word_among_numbers_is_announced(tmp_path, caplog):
 def test_what_is_infinite_is_a_failure(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text('architecture,top1\n"[0,0,0]",inf\n')
-    (outcome,) = Table(TOY, str(path)).evaluate([(0, 0, 0)], ["top1"])
+    (outcome,) = Table(TOY, str(path)).evaluate(full_trials([(0, 0, 0)]), ["top1"])
     assert "has an infinite top1" in outcome.error
 
 
@@ -447,7 +448,10 @@ def test_parquet_with_names_that_are_numbers_and_rows_that_are_named(tmp_path):
     frame.to_parquet(tmp_path / "a.parquet")
     found = Table(TOY, str(tmp_path / "a.parquet"))
     assert list(found.metrics) == ["7", "half"]
-    assert found.evaluate([(0, 0, 0)], ["7", "half"])[0].values == {"7": 5.0, "half": 1.0}
+    assert found.evaluate(full_trials([(0, 0, 0)]), ["7", "half"])[0].values == {
+        "7": 5.0,
+        "half": 1.0,
+    }
 
 
 def test_a_damaged_file_of_a_folder_is_named(tmp_path):

@@ -10,6 +10,7 @@ from nasplug_tables.spaces.nasbench_nlp_cell import SOURCES, Cell, Node
 from nasplug_tables.table.table import Table
 
 from nasplug import NasplugError, seeded
+from nasplug.contracts.types import full_trials
 from nasplug.testing import SpaceContract
 from nasplug.toolkit.counting import parameters
 
@@ -164,7 +165,7 @@ def test_a_table_of_recipes(tmp_path):
     (tmp_path / "t.json").write_text(json.dumps({json.dumps(recipe): {"test_loss": 4.5}}))
     table = Table(space, str(tmp_path / "t.json"))
     assert table.metrics["test_loss"].direction == "minimize"
-    (found,) = table.evaluate([space.parse(json.dumps(RNN))], ["test_loss"])
+    (found,) = table.evaluate(full_trials([space.parse(json.dumps(RNN))]), ["test_loss"])
     assert found.values == {"test_loss": 4.5}
 
 

@@ -19,6 +19,7 @@ from nasplug_tables.spaces.nasbench_macro import NasBenchMacro
 from nasplug_tables.table.table import Table
 
 from nasplug import Failure, NasplugError
+from nasplug.contracts.types import full_trials
 
 SPACE = NasBench201(isomorphic=False)
 CELLS = [SPACE.format(tuple(a)) for a in SPACE.sample(3, np.random.default_rng(0)).tolist()]
@@ -102,7 +103,7 @@ def test_nats_folder(folder):
         "cifar10_flops_e200",
         "cifar10_latency_e200",
     ]
-    found = table.evaluate([SPACE.parse(CELLS[2]), SPACE.parse(CELLS[1])], names)
+    found = table.evaluate(full_trials([SPACE.parse(CELLS[2]), SPACE.parse(CELLS[1])]), names)
     seeds = (777 + 888) / 2000
     expected = [20.02, 21.02, 22.02, 21.01]
     values = list(found[0].values.values())
@@ -173,11 +174,13 @@ def test_hardware(tmp_path, protocol):
     table = Table(SPACE, str(path))
     assert {m.direction for m in table.metrics.values()} == {"minimize"}
     names = ["cifar10_edgegpu_latency", "imagenet16_edgegpu_latency", "imagenet16_fpga_energy"]
-    outcomes = table.evaluate([SPACE.parse(cell) for cell in CELLS], names)
+    outcomes = table.evaluate(full_trials([SPACE.parse(cell) for cell in CELLS]), names)
     assert [list(o.values.values()) for o in outcomes] == [
         [5.5, 7.5, 3.0], [6.5, 6.5, 2.0], [7.5, 5.5, 1.0],
     ]  # fmt: skip
-    (unmeasured,) = table.evaluate([SPACE.parse(CELLS[1])], ["cifar10_edgetpu_latency"])
+    (unmeasured,) = table.evaluate(
+        full_trials([SPACE.parse(CELLS[1])]), ["cifar10_edgetpu_latency"]
+    )
     assert isinstance(unmeasured, Failure)
 
 
@@ -186,7 +189,8 @@ def test_accuracy_and_hardware_are_joined(folder, tmp_path):
     path.write_bytes(pickle.dumps(hardware()))
     table = Table(SPACE, [str(folder), str(path)])
     (found,) = table.evaluate(
-        [SPACE.parse(CELLS[0])], ["cifar100_test_accuracy_e200", "cifar10_edgegpu_latency"]
+        full_trials([SPACE.parse(CELLS[0])]),
+        ["cifar100_test_accuracy_e200", "cifar10_edgegpu_latency"],
     )
     assert list(found.values.values()) == pytest.approx([1.8525, 5.5])
 
@@ -275,7 +279,7 @@ def test_nasbench101_file(tmp_path):
     assert ways["test_accuracy_e108"] == "maximize"
     assert ways["params"] == ways["training_seconds_e4"] == "minimize"
     names = ["params", "validation_accuracy_e108", "test_accuracy_e4", "training_seconds_e108"]
-    found, half = table.evaluate([space.parse(" ".join(conv)), space.smallest], names)
+    found, half = table.evaluate(full_trials([space.parse(" ".join(conv)), space.smallest]), names)
     assert list(found.values.values()) == pytest.approx([300, 0.75, 0.4, 1080])
     assert isinstance(half, Failure) and "no test_accuracy_e4" in half.error
 
@@ -296,7 +300,7 @@ def test_json_of_architectures(tmp_path):
     space = NasBenchMacro()
     table = Table(space, str(path))
     assert list(table.metrics) == ["mean_acc", "std", "params"]
-    (found,) = table.evaluate([space.parse("00000000")], ["mean_acc"])
+    (found,) = table.evaluate(full_trials([space.parse("00000000")]), ["mean_acc"])
     assert found.values["mean_acc"] == 80.5
     path.write_text("[1, 2]")
     with pytest.raises(NasplugError, match="must be JSON like"):

@@ -11,6 +11,7 @@ from nasplug_tables.spaces.nasbench_macro import NasBenchMacro
 from nasplug_tables.table.table import Table
 
 from nasplug import Failure, NasplugError
+from nasplug.contracts.types import full_trials
 from nasplug.testing import EvaluatorContract, ToySpace
 
 SPACE = ToySpace(layers=2, widths=(2, 4))
@@ -57,7 +58,7 @@ def test_reads_what_a_run_writes(form, path):
         "top1": "maximize",
         "latency": "minimize",
     }
-    outcomes = table.evaluate(ARCHS[::-1], ["latency", "top1"])
+    outcomes = table.evaluate(full_trials(ARCHS[::-1]), ["latency", "top1"])
     assert [o.values["top1"] for o in outcomes] == list(range(len(ARCHS)))[::-1]
     assert list(outcomes[0].values) == ["latency", "top1"]
 
@@ -70,7 +71,7 @@ def test_reads_a_column_a_variable(path):
     ]
     table = written(pd.concat([pd.DataFrame(full), rows()], axis=1), path)
     assert list(table.metrics) == ["top1", "latency"]
-    assert table.evaluate([ARCHS[3]], ["top1"])[0].values["top1"] == 3
+    assert table.evaluate(full_trials([ARCHS[3]]), ["top1"])[0].values["top1"] == 3
 
 
 def test_reads_a_spaces_own_notation(tmp_path):
@@ -79,7 +80,9 @@ def test_reads_a_spaces_own_notation(tmp_path):
     pd.DataFrame({"arch": cells, "valid": [61.5]}).to_csv(tmp_path / "t.csv.gz", index=False)
     table = Table(space, str(tmp_path / "t.csv.gz"), units={"valid": "%"})
     assert table.metrics["valid"].unit == "%"
-    assert table.evaluate([space.parse(cells[0])], ["valid"])[0].values == {"valid": 61.5}
+    assert table.evaluate(full_trials([space.parse(cells[0])]), ["valid"])[0].values == {
+        "valid": 61.5
+    }
 
 
 def test_directions_and_rows_can_be_said(path):
@@ -88,7 +91,7 @@ def test_directions_and_rows_can_be_said(path):
     table = written(both, path, where={"task": "two"}, minimize=["top1"])
     assert table.metrics["top1"].direction == "minimize"
     assert table.metrics["latency"].direction == "maximize"
-    assert table.evaluate(ARCHS[:1], ["top1"])[0].values["top1"] == -1
+    assert table.evaluate(full_trials(ARCHS[:1]), ["top1"])[0].values["top1"] == -1
 
 
 def test_words_in_a_name_say_which_way(path):
@@ -109,7 +112,9 @@ def test_a_notation_of_digits_keeps_its_zeros(tmp_path):
         Table(space, str(tmp_path / "t.csv")),
         Table(space, str(tmp_path / "u.csv"), key="net"),
     ):
-        assert table.evaluate([space.parse("01200000")], ["acc"])[0].values == {"acc": 1.5}
+        assert table.evaluate(full_trials([space.parse("01200000")]), ["acc"])[0].values == {
+            "acc": 1.5
+        }
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "data"])
@@ -119,7 +124,7 @@ def test_reads_parquet(suffix, tmp_path):
     rows().assign(architecture=[json.dumps(a) for a in ARCHS]).to_parquet(path)
     table = Table(SPACE, str(path), format="parquet" if suffix == "data" else None)
     assert list(table.metrics) == ["top1", "latency"]
-    assert table.evaluate([ARCHS[3]], ["top1"])[0].values["top1"] == 3
+    assert table.evaluate(full_trials([ARCHS[3]]), ["top1"])[0].values["top1"] == 3
 
 
 def test_files_are_joined_by_architecture(tmp_path):
@@ -130,7 +135,7 @@ def test_files_are_joined_by_architecture(tmp_path):
     frame[["latency", "architecture"]][1:].to_csv(paths[1], index=False)
     table = Table(SPACE, paths)
     assert list(table.metrics) == ["top1", "latency"]
-    half, whole = table.evaluate(ARCHS[:2], ["top1", "latency"])
+    half, whole = table.evaluate(full_trials(ARCHS[:2]), ["top1", "latency"])
     assert isinstance(half, Failure) and "has no latency for" in half.error
     assert whole.values == {"top1": 1.0, "latency": 99.0}
     with pytest.raises(NasplugError, match=r"one file alone, but top1 is in .*accuracy\.csv"):
@@ -141,7 +146,7 @@ def test_files_are_joined_by_architecture(tmp_path):
 def test_values_outside_limits_are_not_measured(path):
     frame = rows().assign(architecture=[json.dumps(a) for a in ARCHS])
     table = written(frame, path, limits={"top1": {"min": 1, "max": 2}})
-    below, low, high, above = table.evaluate(ARCHS[:4], ["top1"])
+    below, low, high, above = table.evaluate(full_trials(ARCHS[:4]), ["top1"])
     assert "outside its limits, 0.0" in below.error and "outside its limits, 3.0" in above.error
     assert (low.values["top1"], high.values["top1"]) == (1.0, 2.0)
     with pytest.raises(NasplugError, match="min, max or both"):
@@ -153,9 +158,9 @@ def test_values_outside_limits_are_not_measured(path):
 def test_missing_may_stop_the_run(path):
     frame = rows().assign(architecture=[json.dumps(a) for a in ARCHS])
     table = written(frame[1:], path, missing="error")
-    assert table.evaluate(ARCHS[1:3], ["top1"])[0].values["top1"] == 1
+    assert table.evaluate(full_trials(ARCHS[1:3]), ["top1"])[0].values["top1"] == 1
     with pytest.raises(NasplugError, match=r"has no row for.*missing=fail goes on"):
-        table.evaluate(ARCHS[:3], ["top1"])
+        table.evaluate(full_trials(ARCHS[:3]), ["top1"])
     with pytest.raises(NasplugError, match="did you mean fail"):
         written(frame, path, missing="fails")
 
@@ -170,7 +175,7 @@ def test_what_is_missing_is_a_failure(path):
     frame = rows().assign(architecture=[json.dumps(a) for a in ARCHS])
     frame.loc[1, "top1"] = np.nan
     table = written(frame[frame.index != 0], path)
-    absent, empty, there = table.evaluate(ARCHS[:3], ["top1"])
+    absent, empty, there = table.evaluate(full_trials(ARCHS[:3]), ["top1"])
     assert isinstance(absent, Failure) and "has no row for {'depth': 1" in absent.error
     assert isinstance(empty, Failure) and "has no top1 for" in empty.error
     assert there.values == {"top1": 2.0}
@@ -180,13 +185,13 @@ def test_rows_that_differ_are_an_error_unless_said_otherwise(path):
     frame = rows().assign(architecture=[json.dumps(a) for a in ARCHS])
     twice = pd.concat([frame, frame.assign(top1=100.0)])
     with pytest.raises(NasplugError, match=f"{len(ARCHS)} rows repeat one.*duplicates=first"):
-        written(twice, path).evaluate(ARCHS[:1], ["top1"])
+        written(twice, path).evaluate(full_trials(ARCHS[:1]), ["top1"])
     equal = pd.concat([frame, frame]).assign(latency=np.nan)
-    assert written(equal, path).evaluate([ARCHS[2]], ["top1"])[0].values["top1"] == 2.0
+    assert written(equal, path).evaluate(full_trials([ARCHS[2]]), ["top1"])[0].values["top1"] == 2.0
     twice.to_csv(path, index=False)
     for how, value in (("first", 2.0), ("mean", 51.0)):
         table = written(twice, path, duplicates=how)
-        assert table.evaluate([ARCHS[2]], ["top1"])[0].values["top1"] == value
+        assert table.evaluate(full_trials([ARCHS[2]]), ["top1"])[0].values["top1"] == value
     with pytest.raises(NasplugError, match="did you mean mean"):
         written(twice, path, duplicates="means")
 
@@ -196,17 +201,17 @@ def test_lines_are_those_of_the_file(path):
     frame = rows().assign(architecture=[json.dumps(a) for a in ARCHS], task=["one", "two"] * 3)
     frame.loc[3, "architecture"] = "[9]"
     with pytest.raises(NasplugError, match="line 5: "):
-        written(frame, path, where={"task": "two"}).evaluate(ARCHS[:1], ["top1"])
+        written(frame, path, where={"task": "two"}).evaluate(full_trials(ARCHS[:1]), ["top1"])
     frame.loc[3, "architecture"] = frame.loc[1, "architecture"]
     with pytest.raises(NasplugError, match="the first of them line 5, of line 3"):
-        written(frame, path, where={"task": "two"}).evaluate(ARCHS[:1], ["top1"])
+        written(frame, path, where={"task": "two"}).evaluate(full_trials(ARCHS[:1]), ["top1"])
 
 
 def test_a_spaces_own_notation_is_asked_for(path):
     frame = pd.DataFrame({"arch": ["|none~0|"], "valid": [1.0]})
     frame.to_csv(path, index=False)
     with pytest.raises(NasplugError, match="line 2: a cell must be written like"):
-        Table(NasBench201(), str(path)).evaluate([(0,) * 6], ["valid"])
+        Table(NasBench201(), str(path)).evaluate(full_trials([(0,) * 6]), ["valid"])
 
 
 @pytest.mark.parametrize(
@@ -222,7 +227,7 @@ def test_a_spaces_own_notation_is_asked_for(path):
 def test_unknown_architectures_are_named_by_their_line(cell, reason, path):
     frame = pd.DataFrame({"architecture": [cell], "top1": [1.0]})
     with pytest.raises(NasplugError, match="line 2: ") as error:
-        written(frame, path).evaluate(ARCHS[:1], ["top1"])
+        written(frame, path).evaluate(full_trials(ARCHS[:1]), ["top1"])
     assert reason in str(error.value)
 
 
@@ -253,5 +258,5 @@ def test_wrong_columns_and_files_are_one_line(path, tmp_path):
 
 def test_pickled_it_leaves_the_rows_behind(path):
     table = written(rows().assign(architecture=[json.dumps(a) for a in ARCHS]), path)
-    table.evaluate(ARCHS[:1], ["top1"])
+    table.evaluate(full_trials(ARCHS[:1]), ["top1"])
     assert len(pickle.dumps(table)) < 2000

@@ -16,6 +16,7 @@ from torch.nn import functional
 
 import nasplug
 from nasplug import Failure, Measurement, NasplugError, seeded
+from nasplug.contracts.types import full_trials
 from nasplug.testing import EvaluatorContract, ToySpace, ToyTask
 
 NAMES = ("top1", "loss")
@@ -65,8 +66,8 @@ def test_the_nth_network_is_trained_as_the_first_is() -> None:
     archs = space.valid(space.enumerate()[::6])
     n = len(archs) - 1
     one_after_another = evaluator(None)
-    outcomes = one_after_another.evaluate(archs, NAMES)
-    alone = evaluator(None).evaluate([archs[n]], NAMES)[0]
+    outcomes = one_after_another.evaluate(full_trials(archs), NAMES)
+    alone = evaluator(None).evaluate(full_trials([archs[n]]), NAMES)[0]
     assert n >= 5 and outcomes[n].values == alone.values
     assert same(
         state(one_after_another.network(archs[n])), state(evaluator(None).network(archs[n]))
@@ -80,7 +81,7 @@ def test_every_network_learns(cache: Path) -> None:
     for arch in space.valid(space.enumerate()):
         with seeded(0):
             untrained = made.task.quality(space.build(arch).eval(), made.task.metrics)["loss"]
-        (outcome,) = made.evaluate([arch], NAMES)
+        (outcome,) = made.evaluate(full_trials([arch]), NAMES)
         assert outcome.values["loss"] < 0.7 * untrained and outcome.values["top1"] > 75
 
 
@@ -119,7 +120,7 @@ def test_training_is_plain_descent() -> None:
 def test_the_network_is_the_one_measured(cache: Path) -> None:
     made = evaluator(cache)
     arch = made.space.valid([(1, 2, 0, 0)])[0]
-    (outcome,) = made.evaluate([arch], NAMES)
+    (outcome,) = made.evaluate(full_trials([arch]), NAMES)
     network = made.network(arch)
     assert not network.training and made.task.quality(network, made.task.metrics) == outcome.values
     made.space.build(arch).load_state_dict(network.state_dict())
@@ -128,10 +129,10 @@ def test_the_network_is_the_one_measured(cache: Path) -> None:
 def test_a_network_is_trained_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = evaluator(tmp_path)
     arch = first.space.largest
-    (outcome,) = first.evaluate([arch], NAMES)
+    (outcome,) = first.evaluate(full_trials([arch]), NAMES)
     monkeypatch.setattr(StandaloneTrainer, "train", lambda *_: pytest.fail("trained again"))
     again = pickle.loads(pickle.dumps(evaluator(tmp_path, device="cpu")))
-    assert again.evaluate([arch], NAMES)[0].values == outcome.values
+    assert again.evaluate(full_trials([arch]), NAMES)[0].values == outcome.values
     again.network(arch)
     for change in (
         {"seed": 1},
@@ -226,19 +227,19 @@ class Convolutional(ToySpace):
 def test_small_images_are_trained_on_and_measured() -> None:
     made = evaluator(None, space=Convolutional(), task=Images(), image_size=3)
     Convolutional.seen.clear()
-    (outcome,) = made.evaluate([(0, 0, 0, 0)], NAMES)
+    (outcome,) = made.evaluate(full_trials([(0, 0, 0, 0)]), NAMES)
     assert isinstance(outcome, Measurement) and set(Convolutional.seen) == {(3, 3)}
     Convolutional.seen.clear()
     made.network((0, 0, 0, 0))(*made.space.example_inputs(2))
     assert Convolutional.seen[-1] == (6, 6), "the network takes images of any size"
     with pytest.raises(NasplugError, match=r"image_size .* needs images, .* gives \(32, 6\)"):
-        evaluator(None, image_size=3).evaluate([(0, 0, 0, 0)], NAMES)
+        evaluator(None, image_size=3).evaluate(full_trials([(0, 0, 0, 0)]), NAMES)
 
 
 def test_the_hopeless_are_stopped(tmp_path: Path) -> None:
     def trained(folder: str, **knobs: Any) -> int:
         made = evaluator(tmp_path / folder, **knobs)
-        assert isinstance(made.evaluate([(0, 0, 0, 0)], NAMES)[0], Measurement)
+        assert isinstance(made.evaluate(full_trials([(0, 0, 0, 0)]), NAMES)[0], Measurement)
         (file,) = (tmp_path / folder).glob("*.json")
         return json.loads(file.read_text())["epochs"]
 
@@ -266,7 +267,9 @@ def test_one_that_diverges_or_raises_fails_alone(tmp_path: Path) -> None:
             return network
 
     made = evaluator(tmp_path, space=Broken())
-    bad, worse, good = made.evaluate([made.space.smallest, made.space.largest, (0, 1, 0, 0)], NAMES)
+    bad, worse, good = made.evaluate(
+        full_trials([made.space.smallest, made.space.largest, (0, 1, 0, 0)]), NAMES
+    )
     assert isinstance(bad, Failure) and bad.error == "RuntimeError: no such network"
     assert isinstance(worse, Failure) and worse.error == "Diverged: the loss of epoch 1 is nan"
     assert isinstance(good, Measurement) and set(good.values) == set(NAMES)

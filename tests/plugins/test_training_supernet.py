@@ -24,6 +24,7 @@ from torch.nn import functional
 
 import nasplug
 from nasplug import Failure, NasplugError
+from nasplug.contracts.types import full_trials
 from nasplug.testing import EvaluatorContract, ToySpace, ToyTask
 from nasplug.toolkit.devices import threads
 
@@ -61,8 +62,8 @@ def test_never_trained_twice(cache: Path, monkeypatch: pytest.MonkeyPatch) -> No
     again.prepare()
     archs = [first.space.smallest, first.space.largest]
     same = evaluator(cache)
-    assert [o.values for o in same.evaluate(archs, NAMES)] == [
-        o.values for o in first.evaluate(archs, NAMES)
+    assert [o.values for o in same.evaluate(full_trials(archs), NAMES)] == [
+        o.values for o in first.evaluate(full_trials(archs), NAMES)
     ]
 
 
@@ -316,7 +317,10 @@ def test_the_network_is_the_one_measured(cache: Path) -> None:
     arch = made.space.valid([(1, 2, 0, 0)])[0]
     network = made.network(arch)
     assert not network.training and {p.device.type for p in network.parameters()} == {"cpu"}
-    assert made.task.quality(network, made.task.metrics) == made.evaluate([arch], NAMES)[0].values
+    assert (
+        made.task.quality(network, made.task.metrics)
+        == made.evaluate(full_trials([arch]), NAMES)[0].values
+    )
     made.space.build(arch).load_state_dict(network.state_dict())
 
 
@@ -330,7 +334,7 @@ def test_statistics_are_those_of_the_calibration_data(cache: Path) -> None:
 
 def test_pickles_without_its_weights(cache: Path) -> None:
     made = evaluator(cache, space=ToySpace(widths=(2, 4, 64)))
-    made.evaluate([made.space.largest], NAMES)
+    made.evaluate(full_trials([made.space.largest]), NAMES)
     assert sum(p.numel() for p in made.network(made.space.largest).parameters()) > 8000
     assert len(pickle.dumps(made)) < 2000
 
@@ -361,7 +365,7 @@ def test_an_architecture_that_raises_fails_alone(cache: Path, tmp_path: Path) ->
         if about["space"]["_target_"].endswith("ToySpace") and about["space"]["widths"] == [2, 4, 8]
     )
     made = evaluator(tmp_path, space=Broken(), weights=str(weights))
-    bad, good = made.evaluate([made.space.smallest, made.space.largest], NAMES)
+    bad, good = made.evaluate(full_trials([made.space.smallest, made.space.largest]), NAMES)
     assert isinstance(bad, Failure) and bad.error == "RuntimeError: no such network"
     assert set(good.values) == set(NAMES)
 
@@ -369,7 +373,7 @@ def test_an_architecture_that_raises_fails_alone(cache: Path, tmp_path: Path) ->
 def test_threads_are_given_back(cache: Path) -> None:
     before = torch.get_num_threads()
     made = evaluator(cache, threads=before + 1)
-    made.evaluate([made.space.largest], NAMES)
+    made.evaluate(full_trials([made.space.largest]), NAMES)
     assert torch.get_num_threads() == before
 
 

@@ -17,7 +17,7 @@ from nasplug.app.components import evaluator_nodes, measuring
 from nasplug.app.stopping import orderly
 from nasplug.app.terminal import table
 from nasplug.contracts.errors import NasplugError, unknown
-from nasplug.contracts.types import Architecture, FloatArray, Measurement
+from nasplug.contracts.types import Architecture, FloatArray, Measurement, Trial, full_trials
 from nasplug.engine.run_folder import fingerprint, lock_folder, save_or_verify_config
 from nasplug.plugins.building import make
 from nasplug.plugins.choices import choices
@@ -156,11 +156,11 @@ class Sheet:
     ) -> None:
         """All that is missing at once; where that fails, one metric after the other."""
         missing = [n for n in names if any(n not in self.values.get(a, {}) for a in archs)]
-        for arch, outcome in zip(archs, chain.evaluate(archs, missing), strict=True):
+        for arch, outcome in zip(archs, chain.evaluate(full_trials(archs), missing), strict=True):
             row, reasons = self.values.setdefault(arch, {}), []
             singly = [outcome]
             if not isinstance(outcome, Measurement):
-                singly = [chain.evaluate([arch], [name])[0] for name in missing]
+                singly = [chain.evaluate([Trial(arch)], [name])[0] for name in missing]
             for one in singly:
                 if isinstance(one, Measurement):
                     row.update(one.values)

@@ -13,7 +13,7 @@ from typing import Any, final
 
 from nasplug.contracts.errors import NasplugError, at_least
 from nasplug.contracts.executor import Executor, Measure
-from nasplug.contracts.types import Architecture, Failure, Outcome
+from nasplug.contracts.types import Failure, Outcome, Trial
 from nasplug.engine.executors.batches import chunks
 from nasplug.engine.executors.worker import UNGUARDED, Guardian, Worker
 from nasplug.engine.outcomes import clean, shown
@@ -56,31 +56,31 @@ class Processes(Executor):
         self._starts, self._last_end = 0, ""
 
     def run(
-        self, measure: Measure, archs: Sequence[Architecture], chunk: int
+        self, measure: Measure, trials: Sequence[Trial], chunk: int
     ) -> Iterator[tuple[int, Outcome]]:
         """In the order of arrival."""
-        chunk = max(1, min(chunk, -(-len(archs) // self.workers)))
+        chunk = max(1, min(chunk, -(-len(trials) // self.workers)))
         again: list[int] = []
-        for i, outcome in self._measure(measure, archs, chunks(len(archs), chunk), self.workers):
+        for i, outcome in self._measure(measure, trials, chunks(len(trials), chunk), self.workers):
             if outcome is None:
                 again.append(i)
             else:
                 yield i, outcome
         alone = [range(i, i + 1) for i in sorted(again)]
-        for i, outcome in self._measure(measure, archs, alone, 1):
+        for i, outcome in self._measure(measure, trials, alone, 1):
             how = f"{self._last_end}; out of memory, or a crash in native code"
             yield i, outcome or Failure(f"its process died ({how})")
 
     def _measure(
-        self, measure: Measure, archs: Sequence[Architecture], tasks: Sequence[range], most: int
+        self, measure: Measure, trials: Sequence[Trial], tasks: Sequence[range], most: int
     ) -> Iterator[tuple[int, Outcome | None]]:
         """Outcomes of `tasks`, `most` under way at once; None for those whose worker died."""
         queue, key = deque(tasks), self._key(measure) if tasks else 0
         try:
             while queue or self._busy():
-                self._assign(queue, key, archs, most)
+                self._assign(queue, key, trials, most)
                 arrived = list(self._arrived())
-                self._assign(queue, key, archs, most)  # nobody waits until these are written down
+                self._assign(queue, key, trials, most)  # nobody waits until these are written down
                 yield from arrived
         finally:  # also where whoever asked wants no more
             for worker in self._busy():
@@ -89,9 +89,7 @@ class Processes(Executor):
     def _busy(self) -> list[Worker]:
         return [worker for worker in self._team if worker.places]
 
-    def _assign(
-        self, queue: deque[range], key: int, archs: Sequence[Architecture], most: int
-    ) -> None:
+    def _assign(self, queue: deque[range], key: int, trials: Sequence[Trial], most: int) -> None:
         while len(self._team) < min(most, len(queue) + len(self._busy())):
             self._start()
         alone = most == 1  # nothing else shall be at work meanwhile, such as a worker that starts
@@ -103,7 +101,7 @@ class Processes(Executor):
             elif queue and worker.idle:
                 places = queue.popleft()
                 limit = (self.timeout or float("inf")) * len(places)
-                worker.begin(key, [archs[i] for i in places], places, limit)
+                worker.begin(key, [trials[i] for i in places], places, limit)
 
     def _arrived(self) -> Iterator[tuple[int, Outcome | None]]:
         """Waits until a worker answers, dies or takes too long."""

@@ -7,7 +7,7 @@ from typing import final
 
 from nasplug.contracts.errors import NasplugError
 from nasplug.contracts.executor import Executor, Measure
-from nasplug.contracts.types import Architecture, Outcome
+from nasplug.contracts.types import Outcome, Trial
 from nasplug.engine.executors.batches import chunks
 
 
@@ -25,8 +25,8 @@ class Serial(Executor):
         self.timeout = timeout
 
     def run(
-        self, measure: Measure, archs: Sequence[Architecture], chunk: int
+        self, measure: Measure, trials: Sequence[Trial], chunk: int
     ) -> Iterator[tuple[int, Outcome]]:
         """In the order given."""
-        for places in chunks(len(archs), chunk):
-            yield from zip(places, measure([archs[i] for i in places]), strict=True)
+        for places in chunks(len(trials), chunk):
+            yield from zip(places, measure([trials[i] for i in places]), strict=True)

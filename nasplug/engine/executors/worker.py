@@ -18,7 +18,7 @@ from typing import Any, final
 
 from nasplug.contracts.errors import NasplugError
 from nasplug.contracts.executor import Measure
-from nasplug.contracts.types import Architecture
+from nasplug.contracts.types import Trial
 from nasplug.engine.executors import guardian
 from nasplug.engine.outcomes import clean
 
@@ -108,11 +108,11 @@ class Worker:
         self._send(key, measure)
 
     def begin(
-        self, key: int, archs: Sequence[Architecture], places: Sequence[int], timeout: float
+        self, key: int, trials: Sequence[Trial], places: Sequence[int], timeout: float
     ) -> None:
-        """Let it measure `archs`, which are those at `places`, within `timeout` seconds."""
+        """Let it measure `trials`, which are those at `places`, within `timeout` seconds."""
         self.places, self.deadline = places, time.monotonic() + timeout
-        self._send(key, archs)
+        self._send(key, trials)
 
     def _send(self, *message: Any) -> None:
         self.idle = False

@@ -11,7 +11,7 @@ import numpy as np
 
 from nasplug import PositiveInt, Preference, Problem, Strategy
 from nasplug.contracts.proxy import ProxyScorer
-from nasplug.contracts.types import Architecture, Archs, FloatArray
+from nasplug.contracts.types import Archs, FloatArray, Record, Trial
 from nasplug_proxies.wrappers.pool import feasible
 
 
@@ -49,13 +49,13 @@ class Move(Strategy):
             problem = replace(problem, prefer=Preference(score, self.candidates))
         self.strategy.setup(problem)
 
-    def ask(self, n: int) -> Sequence[Architecture]:
+    def ask(self, n: int, pending: Sequence[Trial] = ()) -> Sequence[Trial]:
         """What the strategy asks."""
-        return self.strategy.ask(n)
+        return self.strategy.ask(n, pending)
 
-    def tell(self, archs: Sequence[Architecture], values: FloatArray) -> None:
+    def tell(self, results: Sequence[Record]) -> None:
         """What the strategy learns."""
-        self.strategy.tell(archs, values)
+        self.strategy.tell(results)
 
 
 def _score(problem: Problem, proxies: ProxyScorer, proxy: str, archs: Archs) -> FloatArray:

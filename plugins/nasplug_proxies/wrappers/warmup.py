@@ -10,7 +10,7 @@ import numpy as np
 
 from nasplug import PositiveInt, Problem, Strategy
 from nasplug.contracts.proxy import ProxyScorer
-from nasplug.contracts.types import Architecture, FloatArray
+from nasplug.contracts.types import Record, Trial
 from nasplug_proxies.wrappers.pool import best_first
 
 STREAM = 0x3A
@@ -53,10 +53,10 @@ class WarmUp(Strategy):
             problem = replace(problem, first=best_first(problem, archs, scores))
         self.strategy.setup(problem)
 
-    def ask(self, n: int) -> Sequence[Architecture]:
+    def ask(self, n: int, pending: Sequence[Trial] = ()) -> Sequence[Trial]:
         """What the strategy asks."""
-        return self.strategy.ask(n)
+        return self.strategy.ask(n, pending)
 
-    def tell(self, archs: Sequence[Architecture], values: FloatArray) -> None:
+    def tell(self, results: Sequence[Record]) -> None:
         """What the strategy learns."""
-        self.strategy.tell(archs, values)
+        self.strategy.tell(results)

@@ -9,7 +9,7 @@ from typing import final
 import numpy as np
 
 from nasplug import NasplugError, Preference, Problem, Strategy, at_least
-from nasplug.contracts.types import Architecture, FloatArray
+from nasplug.contracts.types import Architecture, FloatArray, Record, Trial
 from nasplug.toolkit.ask_tell import AskTell, Search
 from nasplug_strategies.candidate_scoring import best_first, draws
 from nasplug_strategies.nondominated_order import nondominated_order
@@ -76,15 +76,15 @@ class AgingEvolution(Strategy):
         published = POOL if self.pool is None else None
         self._sample_size.announce("aging_evolution", "pool", size, problem.budget, published)
         first = warm_start_architectures(problem, self.warm_start, size)
-        self._ask_tell = AskTell(self._search(problem, first, size))
+        self._ask_tell = AskTell(self._search(problem, first, size), problem)
 
-    def ask(self, n: int) -> Sequence[Architecture]:
+    def ask(self, n: int, pending: Sequence[Trial] = ()) -> Sequence[Trial]:
         """What is left of the first pool, then of the batch of children, at most `n`."""
-        return self._ask_tell.ask(n)
+        return self._ask_tell.ask(n, pending)
 
-    def tell(self, archs: Sequence[Architecture], values: FloatArray) -> None:
+    def tell(self, results: Sequence[Record]) -> None:
         """Children join the pool once their whole batch is told."""
-        self._ask_tell.tell(archs, values)
+        self._ask_tell.tell(results)
 
     def _search(self, problem: Problem, first: list[Architecture], size: int) -> Search:
         rng = np.random.default_rng(problem.seed)

@@ -9,7 +9,7 @@ import numpy as np
 
 from nasplug import NasplugError, Problem, Strategy, at_least
 from nasplug.contracts.errors import unknown
-from nasplug.contracts.types import Architecture, FloatArray
+from nasplug.contracts.types import Architecture, FloatArray, Record, Trial
 from nasplug.toolkit.ask_tell import AskTell, Search
 from nasplug.toolkit.pareto import bounds
 from nasplug_strategies.evolution.algorithms import ALGORITHMS, check
@@ -100,15 +100,15 @@ class Evolution(Strategy):
         published = POPULATION if self.population is None else None
         self._sample_size.announce(self.algorithm, "population", size, problem.budget, published)
         first = warm_start_architectures(problem, self.warm_start, size)
-        self._ask_tell = AskTell(self._search(problem, first, size))
+        self._ask_tell = AskTell(self._search(problem, first, size), problem)
 
-    def ask(self, n: int) -> Sequence[Architecture]:
+    def ask(self, n: int, pending: Sequence[Trial] = ()) -> Sequence[Trial]:
         """What is left of the generation, at most `n`."""
-        return self._ask_tell.ask(n)
+        return self._ask_tell.ask(n, pending)
 
-    def tell(self, archs: Sequence[Architecture], values: FloatArray) -> None:
+    def tell(self, results: Sequence[Record]) -> None:
         """The generation is selected from once all of it is told."""
-        self._ask_tell.tell(archs, values)
+        self._ask_tell.tell(results)
 
     def _search(self, problem: Problem, first: list[Architecture], size: int) -> Search:
         rng = np.random.default_rng(problem.seed)

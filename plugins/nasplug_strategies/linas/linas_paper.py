@@ -10,7 +10,7 @@ from typing import final
 import numpy as np
 
 from nasplug import Predictor, Problem, Strategy, at_least
-from nasplug.contracts.types import Architecture, FloatArray
+from nasplug.contracts.types import Architecture, Record, Trial
 from nasplug.toolkit.ask_tell import AskTell, Search
 from nasplug.toolkit.search_on_predictions import search_on_predictions
 from nasplug_strategies.candidate_scoring import best_of_groups, draws
@@ -65,16 +65,17 @@ class LinasPaper(Strategy):
         self._ask_tell = AskTell(
             self._search(
                 problem, warm_start_architectures(problem, self.warm_start, self.population)
-            )
+            ),
+            problem,
         )
 
-    def ask(self, n: int) -> Sequence[Architecture]:
+    def ask(self, n: int, pending: Sequence[Trial] = ()) -> Sequence[Trial]:
         """What is left of the population, at most `n`."""
-        return self._ask_tell.ask(n)
+        return self._ask_tell.ask(n, pending)
 
-    def tell(self, archs: Sequence[Architecture], values: FloatArray) -> None:
+    def tell(self, results: Sequence[Record]) -> None:
         """Learnt from once the whole population is told."""
-        self._ask_tell.tell(archs, values)
+        self._ask_tell.tell(results)
 
     def _search(self, problem: Problem, first: list[Architecture]) -> Search:
         space, rng = problem.space, np.random.default_rng(problem.seed)

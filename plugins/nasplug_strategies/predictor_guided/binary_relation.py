@@ -11,7 +11,7 @@ import numpy as np
 
 from nasplug import Predictor, Problem, SearchSpace, Strategy, at_least
 from nasplug.contracts.capabilities import PretrainedPredictor, SpaceAwarePredictor
-from nasplug.contracts.types import Architecture, FloatArray, IntArray
+from nasplug.contracts.types import Architecture, FloatArray, IntArray, Record, Trial
 from nasplug.toolkit.ask_tell import AskTell, Search
 from nasplug_strategies.nondominated_order import nondominated_order
 from nasplug_strategies.population import SampleSize
@@ -59,15 +59,15 @@ class BinaryRelation(Strategy):
         """Start anew."""
         self._sample_size.announce("bp", "batch", self.batch, problem.budget)
         first = warm_start_architectures(problem, self.warm_start, self.batch)
-        self._ask_tell = AskTell(self._search(problem, first))
+        self._ask_tell = AskTell(self._search(problem, first), problem)
 
-    def ask(self, n: int) -> Sequence[Architecture]:
+    def ask(self, n: int, pending: Sequence[Trial] = ()) -> Sequence[Trial]:
         """What is left of the batch, at most `n`."""
-        return self._ask_tell.ask(n)
+        return self._ask_tell.ask(n, pending)
 
-    def tell(self, archs: Sequence[Architecture], values: FloatArray) -> None:
+    def tell(self, results: Sequence[Record]) -> None:
         """The predictor learns once the whole batch is told."""
-        self._ask_tell.tell(archs, values)
+        self._ask_tell.tell(results)
 
     def _search(self, problem: Problem, first: list[Architecture]) -> Search:
         rng, space = np.random.default_rng(problem.seed), problem.space

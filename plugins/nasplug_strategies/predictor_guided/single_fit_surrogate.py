@@ -10,7 +10,7 @@ from typing import final
 import numpy as np
 
 from nasplug import Predictor, Problem, Strategy, at_least
-from nasplug.contracts.types import Architecture, Archs, FloatArray, IntArray
+from nasplug.contracts.types import Architecture, Archs, FloatArray, IntArray, Record, Trial
 from nasplug.toolkit.ask_tell import AskTell, Search
 from nasplug.toolkit.search_on_predictions import search_on_predictions
 from nasplug_strategies.nondominated_order import nondominated_order
@@ -68,15 +68,15 @@ class SingleFitSurrogate(Strategy):
         size = chosen if self.samples is None else self.samples
         self._sample_size.announce("single_fit_surrogate", "samples", size, problem.budget)
         first = warm_start_architectures(problem, self.warm_start, size)
-        self._ask_tell = AskTell(self._search(problem, first, size))
+        self._ask_tell = AskTell(self._search(problem, first, size), problem)
 
-    def ask(self, n: int) -> Sequence[Architecture]:
+    def ask(self, n: int, pending: Sequence[Trial] = ()) -> Sequence[Trial]:
         """What is left of the sample, then of the best predicted, at most `n`."""
-        return self._ask_tell.ask(n)
+        return self._ask_tell.ask(n, pending)
 
-    def tell(self, archs: Sequence[Architecture], values: FloatArray) -> None:
+    def tell(self, results: Sequence[Record]) -> None:
         """Learnt from once: when the whole sample is told."""
-        self._ask_tell.tell(archs, values)
+        self._ask_tell.tell(results)
 
     def _search(self, problem: Problem, first: list[Architecture], size: int) -> Search:
         rng, space = np.random.default_rng(problem.seed), problem.space

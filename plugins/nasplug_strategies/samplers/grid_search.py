@@ -9,7 +9,7 @@ from typing import Literal, final
 
 from nasplug import Problem, SearchSpace, Strategy, at_least
 from nasplug.contracts.errors import unknown
-from nasplug.contracts.types import Architecture, FloatArray
+from nasplug.contracts.types import Architecture, Record, Trial
 from nasplug.toolkit.ask_tell import AskTell, Search
 from nasplug_strategies.warm_start import warm_start_architectures
 
@@ -44,16 +44,17 @@ class GridSearch(Strategy):
     def setup(self, problem: Problem) -> None:
         """Start anew."""
         self._ask_tell = AskTell(
-            self._search(problem, warm_start_architectures(problem, self.warm_start))
+            self._search(problem, warm_start_architectures(problem, self.warm_start)),
+            problem,
         )
 
-    def ask(self, n: int) -> Sequence[Architecture]:
+    def ask(self, n: int, pending: Sequence[Trial] = ()) -> Sequence[Trial]:
         """What is left of the batch, at most `n`."""
-        return self._ask_tell.ask(n)
+        return self._ask_tell.ask(n, pending)
 
-    def tell(self, archs: Sequence[Architecture], values: FloatArray) -> None:
+    def tell(self, results: Sequence[Record]) -> None:
         """Nothing is learnt."""
-        self._ask_tell.tell(archs, values)
+        self._ask_tell.tell(results)
 
     def _search(self, problem: Problem, first: list[Architecture]) -> Search:
         if first:

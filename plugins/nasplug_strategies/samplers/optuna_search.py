@@ -15,7 +15,7 @@ from optuna.trial import Trial, TrialState
 
 from nasplug import NasplugError, Problem, Strategy, at_least
 from nasplug.contracts.errors import unknown
-from nasplug.contracts.types import Architecture, FloatArray
+from nasplug.contracts.types import Architecture, FloatArray, Record
 from nasplug.toolkit.ask_tell import AskTell, Search
 from nasplug_strategies.candidate_scoring import best_first, draws
 from nasplug_strategies.warm_start import warm_start_architectures
@@ -108,16 +108,17 @@ class OptunaSearch(Strategy):
             )
         most = int(self.settings.get("n_startup_trials", FIRST))
         self._ask_tell = AskTell(
-            self._search(problem, warm_start_architectures(problem, self.warm_start, most))
+            self._search(problem, warm_start_architectures(problem, self.warm_start, most)),
+            problem,
         )
 
-    def ask(self, n: int) -> Sequence[Architecture]:
+    def ask(self, n: int, pending: Sequence[Trial] = ()) -> Sequence[Trial]:
         """What is left of the batch, at most `n`."""
-        return self._ask_tell.ask(n)
+        return self._ask_tell.ask(n, pending)
 
-    def tell(self, archs: Sequence[Architecture], values: FloatArray) -> None:
+    def tell(self, results: Sequence[Record]) -> None:
         """The study is told once the whole batch is."""
-        self._ask_tell.tell(archs, values)
+        self._ask_tell.tell(results)
 
     def _search(self, problem: Problem, first: list[Architecture]) -> Search:
         rng = np.random.default_rng(problem.seed)

@@ -8,7 +8,7 @@ from typing import final
 import numpy as np
 
 from nasplug import Problem, Strategy, at_least
-from nasplug.contracts.types import Architecture, FloatArray
+from nasplug.contracts.types import Architecture, Record, Trial
 from nasplug.toolkit.ask_tell import AskTell, Search
 from nasplug_strategies.candidate_scoring import sampled
 from nasplug_strategies.warm_start import warm_start_architectures
@@ -33,16 +33,17 @@ class RandomSearch(Strategy):
     def setup(self, problem: Problem) -> None:
         """Start anew."""
         self._ask_tell = AskTell(
-            self._search(problem, warm_start_architectures(problem, self.warm_start))
+            self._search(problem, warm_start_architectures(problem, self.warm_start)),
+            problem,
         )
 
-    def ask(self, n: int) -> Sequence[Architecture]:
+    def ask(self, n: int, pending: Sequence[Trial] = ()) -> Sequence[Trial]:
         """What is left of the batch, at most `n`."""
-        return self._ask_tell.ask(n)
+        return self._ask_tell.ask(n, pending)
 
-    def tell(self, archs: Sequence[Architecture], values: FloatArray) -> None:
+    def tell(self, results: Sequence[Record]) -> None:
         """Nothing is learnt."""
-        self._ask_tell.tell(archs, values)
+        self._ask_tell.tell(results)
 
     def _search(self, problem: Problem, first: list[Architecture]) -> Search:
         rng = np.random.default_rng(problem.seed)

@@ -9,7 +9,7 @@ from typing import final
 
 from nasplug import Evaluator, Measurement, Metric, NasplugError, SearchSpace
 from nasplug.contracts.capabilities import OnceForAllSpace
-from nasplug.contracts.types import Architecture, Outcome
+from nasplug.contracts.types import Outcome, Trial
 from nasplug_tables.ofa_surrogate.accuracy import AccuracyPredictor
 from nasplug_tables.ofa_surrogate.latency import LatencyTable
 from nasplug_tables.ofa_surrogate.networks import MOBILENET, Networks
@@ -74,8 +74,9 @@ class OfaSurrogate(Evaluator):
                 self._size,
             )
 
-    def evaluate(self, archs: Sequence[Architecture], names: Sequence[str]) -> list[Outcome]:
+    def evaluate(self, trials: Sequence[Trial], names: Sequence[str]) -> list[Outcome]:
         """Rounded to 1e-6, since the last digits of a sum depend on how many are summed at once."""
+        archs = [trial.arch for trial in trials]
         configs = [self._published.to_ofa(arch) for arch in archs]
         values: dict[str, list[float]] = {}
         if "top1" in names:

@@ -11,7 +11,7 @@ from typing import final
 import numpy as np
 
 from nasplug import Evaluator, Measurement, Metric, NasplugError, Predictor, SearchSpace
-from nasplug.contracts.types import Architecture, FloatArray, Outcome
+from nasplug.contracts.types import FloatArray, Outcome, Trial
 from nasplug_tables.recorded.recordings import Recorded, read
 
 log = logging.getLogger(__name__)
@@ -130,9 +130,10 @@ class Surrogate(Evaluator):
             }
         return found
 
-    def evaluate(self, archs: Sequence[Architecture], names: Sequence[str]) -> list[Outcome]:
+    def evaluate(self, trials: Sequence[Trial], names: Sequence[str]) -> list[Outcome]:
         """The models' predictions, rounded to 1e-6: the last digits depend on the size of the
         batch."""
+        archs = [trial.arch for trial in trials]
         features = self.space.features(archs)
         columns = {name: self._models[name].predict(features).round(6).tolist() for name in names}
         return [Measurement({name: columns[name][i] for name in names}) for i in range(len(archs))]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasplug import Evaluator, Failure, Measurement, Metric, NasplugError, SearchSpace, unknown
-from nasplug.contracts.types import Architecture, Direction, Outcome
+from nasplug.contracts.types import Architecture, Direction, Outcome, Trial
 from nasplug_tables.readers.formats import read
 from nasplug_tables.readers.opening import shortened
 from nasplug_tables.table.rows import KEYS, Reading, Rows
@@ -122,9 +122,10 @@ class Table(Evaluator):
         )
         return "minimize" if less else "maximize"
 
-    def evaluate(self, archs: Sequence[Architecture], names: Sequence[str]) -> list[Outcome]:
+    def evaluate(self, trials: Sequence[Trial], names: Sequence[str]) -> list[Outcome]:
         """The row of each architecture; a Failure where there is none, or its cell is empty,
         infinite or outside `limits`."""
+        archs = [trial.arch for trial in trials]
         outcomes = [self._outcome(tuple(arch), names) for arch in archs]
         if self.missing == "error":
             for outcome in outcomes:
