@@ -7,9 +7,9 @@ import sys
 import time
 
 import numpy as np
+from nasplug_executors.processes import Processes
 
 from nasplug import Evaluator, Failure, Measurement, Metric, SearchSpace, Strategy, Variable, search
-from nasplug.engine.executors.processes import Processes
 from nasplug.engine.executors.serial import Serial
 
 

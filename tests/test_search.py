@@ -14,11 +14,11 @@ import optuna
 import pandas as pd
 import pytest
 from light import LightEvaluator, LightSpace, LightStrategy
+from nasplug_executors.processes import Processes
 
 from nasplug import NasplugError, search
 from nasplug.app.components import open_run
 from nasplug.contracts.types import Failure, Measurement
-from nasplug.engine.executors.processes import Processes
 from nasplug.engine.run_folder import lock_folder
 
 SCRIPT = Path(__file__).with_name("light.py")
@@ -199,7 +199,9 @@ class TestUnknown:
     def test_constraint(self):
         with pytest.raises(NasplugError, match="unknown constraint 'fast'"):
             find(constraints={"fast": {"max": 1}})
-        with pytest.raises(NasplugError, match=r"constraints.slow.max must be a finite number, .*'x'"):
+        with pytest.raises(
+            NasplugError, match=r"constraints.slow.max must be a finite number, .*'x'"
+        ):
             find(constraints={"slow": {"max": "x"}})
         for wrong in ({"maximum": 1}, {}, 3):
             with pytest.raises(NasplugError, match=r"constraints.slow.max=NUMBER"):

@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from nasplug.app.comments import Knob, inner_choices, knobs, settings, summary
 from nasplug.contracts.errors import unknown
 from nasplug.plugins.choices import choices, config_dir, config_dirs, groups
-from nasplug.plugins.comments import Knob, inner_choices, knobs, settings, summary
 
 HEAD = """\
 nasplug: neural architecture search, where every part is a plug-in.

@@ -13,10 +13,10 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
 from nasplug.app.command_words import Arguments
+from nasplug.app.overrides import compose, default_packages, open_keys
 from nasplug.app.settings import check_setting
 from nasplug.contracts.errors import NasplugError, unknown
-from nasplug.plugins.choices import choices, compose, config_dir, groups, open_keys
-from nasplug.plugins.overrides import default_packages
+from nasplug.plugins.choices import choices, config_dir, groups
 
 PARTS = ("space", "strategy", "experiment", "task", "evaluator", "executor", "mode")
 """Groups of which a run takes one choice under their own name."""

@@ -11,8 +11,8 @@ import yaml
 
 from nasplug import Evaluator, EvaluatorChain, Failure, Measurement, Metric, NasplugError
 from nasplug.app.components import measuring, open_run
-from nasplug.engine.renamed_metrics import RenamedMetrics
-from nasplug.plugins.choices import compose, open_keys
+from nasplug.app.overrides import compose, open_keys
+from nasplug.app.renamed_metrics import RenamedMetrics
 
 ROOT = Path(__file__).parents[2]
 BASE = ("+space=ofa_mbv3", "+strategy=random", "budget=3")

@@ -5,12 +5,12 @@ import json
 
 import numpy as np
 import pytest
+from nasplug.app.modes.correlate import Sheet, correlation, cross_validated, main
 from scipy.stats import kendalltau, spearmanr
 
 from nasplug import Evaluator, Failure, Measurement, Metric, NasplugError
-from nasplug.app.modes.correlate import Sheet, correlation, cross_validated, main
+from nasplug.app.overrides import compose
 from nasplug.contracts.types import Architecture
-from nasplug.plugins.choices import compose
 
 SPACE = "+space=nasbench201"
 
