@@ -11,10 +11,10 @@ import time
 from pathlib import Path
 
 from light import LightEvaluator, LightSpace, LightStrategy
+from nasplug_executors.processes import Processes
 
 from nasplug import Measurement, Metric, search
 from nasplug.contracts.types import full_trials
-from nasplug.engine.executors.processes import Processes
 from nasplug.engine.executors.serial import Serial
 
 VICTIM = 5

@@ -7,6 +7,7 @@ import sys
 import time
 
 import numpy as np
+from nasplug_executors.processes import Processes
 
 from nasplug import (
     Evaluator,
@@ -19,7 +20,6 @@ from nasplug import (
     full_trials,
     search,
 )
-from nasplug.engine.executors.processes import Processes
 from nasplug.engine.executors.serial import Serial
 
 

@@ -13,7 +13,7 @@ import pytest
 from hydra.utils import get_method
 
 from nasplug import NasplugError
-from nasplug.plugins.choices import compose
+from nasplug.app.overrides import compose
 from nasplug.toolkit.cache import cache_folder
 from nasplug.toolkit.locks import exclusive_lock
 

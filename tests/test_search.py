@@ -14,11 +14,11 @@ import optuna
 import pandas as pd
 import pytest
 from light import LightEvaluator, LightSpace, LightStrategy
+from nasplug_executors.processes import Processes
 
 from nasplug import NasplugError, full_trials, search
 from nasplug.app.components import open_run
 from nasplug.contracts.types import Failure, Measurement
-from nasplug.engine.executors.processes import Processes
 from nasplug.engine.run_folder import lock_folder
 
 SCRIPT = Path(__file__).with_name("light.py")

@@ -23,8 +23,8 @@ from nasplug_tables.recorded.recordings import read
 from scipy.stats import kendalltau
 
 from nasplug.app.components import measuring
+from nasplug.app.overrides import compose
 from nasplug.plugins.building import build
-from nasplug.plugins.choices import compose
 
 Row = tuple[str, int, float, float]
 """Predictor, training examples, error (%), tau."""

@@ -9,10 +9,10 @@ executors must leave the same ledger, and the second column is the ratio of thei
 import time
 
 import numpy as np
+from nasplug_executors.processes import Processes
 
 from nasplug import Evaluator, Measurement, Metric, make, search
 from nasplug.contracts.types import full_trials
-from nasplug.engine.executors.processes import Processes
 from nasplug.engine.executors.serial import Serial
 from nasplug.testing import ToySpace
 

@@ -24,8 +24,8 @@ from matplotlib import pyplot as plt
 
 from nasplug import search
 from nasplug.app.components import measuring
+from nasplug.app.overrides import compose
 from nasplug.plugins.building import build
-from nasplug.plugins.choices import compose
 from nasplug.toolkit import pareto
 
 BASELINE, MARKS = "nsga2", (100, 250, 500, 1000, 2000)

@@ -18,11 +18,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from nasplug.app.command_words import parse
+from nasplug.app.overrides import named
 from nasplug.app.settings import check_settings
 from nasplug.app.sweeps import note_failure
 from nasplug.app.words import check
 from nasplug.contracts.errors import NasplugError, Stopped
-from nasplug.plugins.choices import choices, config_dir, connect_hydra, named, one_line
+from nasplug.plugins.choices import choices, config_dir, connect_hydra, one_line
 from nasplug.plugins.discovery import PACKAGE, broken, plugins
 
 FULL = "HYDRA_FULL_ERROR"

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from nasplug.app.arguments import check_path
+from nasplug.app.renamed_metrics import RenamedMetrics
+from nasplug.app.restoring import restore
 from nasplug.app.run import Run, read_records
 from nasplug.app.stored import stored_config
 from nasplug.contracts.errors import NasplugError
@@ -20,11 +22,9 @@ from nasplug.contracts.strategy import Problem, Strategy
 from nasplug.contracts.task import Task
 from nasplug.contracts.types import Constraint, Objective
 from nasplug.engine.evaluator_chain import EvaluatorChain
-from nasplug.engine.renamed_metrics import RenamedMetrics
 from nasplug.engine.run_folder import CONFIG, fingerprint
 from nasplug.plugins.building import accepts, build
 from nasplug.plugins.choices import choices
-from nasplug.plugins.restoring import restore
 from nasplug.plugins.trust import names_from
 
 log = logging.getLogger("nasplug")

@@ -7,9 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from nasplug.app.comments import Knob, inner_choices, knobs, settings, summary
+from nasplug.app.mode_settings import is_global, mode_files
 from nasplug.contracts.errors import unknown
 from nasplug.plugins.choices import choices, config_dir, config_dirs, groups
-from nasplug.plugins.comments import Knob, inner_choices, knobs, settings, summary
 
 HEAD = """\
 nasplug: neural architecture search, where every part is a plug-in.
@@ -63,10 +64,12 @@ def _groups() -> str:
 
 
 def _settings() -> str:
-    """config.yaml's own settings."""
+    """config.yaml's own settings, and those that modes add."""
     base = [
         k for k in knobs(Path(config_dir()) / "config.yaml") if k.key.split(".")[0] not in FILLED
     ]
+    for file in mode_files():
+        base += [k for k in knobs(file.path) if k.key.split(".")[0] in file.settings]
     return "\n".join(
         ["Settings (KEY=VALUE), their defaults, and what they are:", *_lines(base, "")]
     )
@@ -80,13 +83,13 @@ def _of_choice(group: str, key: str, choice: str, given: Mapping[str, Any] | Non
     at = key if key == group or key.startswith("evaluators.") else f"{group}@{key}"
     sign = "+" if top and group in ("space", "strategy", "experiment") else ""
     about = summary(path)
-    prefix = "" if group == "experiment" else f"{key}."
+    prefix = "" if is_global(path) else f"{key}."
     inner = [entry for entry in inner_choices(path) if entry[2] in choices(entry[0])]
     inside = {name for _, name, _ in inner}
     own = [
         replace(k, default=_flow(given[k.key])) if given and k.key in given else k
         for k in knobs(path)
-        if k.key.split(".")[0] not in inside
+        if k.key.split(".")[0] not in {*inside, *(["mode"] if not prefix else [])}
     ]
     lines = [f"{sign}{at}={choice}" + (f"   {about}" if about else ""), *_lines(own, prefix)]
     parts = ["\n".join(lines if len(lines) > 1 else [*lines, "  (no settings)"])]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nasplug.app.arguments import check_search
+from nasplug.app.crash_recovery import CrashRecovery
 from nasplug.app.fit import check_fit
 from nasplug.app.limits import Feasibility, check_reachable
 from nasplug.app.run import Run
@@ -21,10 +22,8 @@ from nasplug.contracts.space import SearchSpace
 from nasplug.contracts.strategy import Problem, Strategy
 from nasplug.contracts.task import Task
 from nasplug.contracts.types import Constraint, Objective
-from nasplug.engine.crash_recovery import CrashRecovery
 from nasplug.engine.evaluator_chain import EvaluatorChain
 from nasplug.engine.executors.serial import Serial
-from nasplug.engine.executors.worker import exit_if_only_imported
 from nasplug.engine.ledger import Ledger
 from nasplug.engine.loop import loop
 from nasplug.engine.run_folder import (
@@ -36,11 +35,16 @@ from nasplug.engine.run_folder import (
     save_or_verify_config,
 )
 from nasplug.engine.safe_evaluation import SafeEvaluation
+from nasplug.plugins.building import make
+from nasplug.plugins.choices import choices
 from nasplug.plugins.describing import describe
 from nasplug.plugins.discovery import plugins
 from nasplug.toolkit.progress import progress
+from nasplug.toolkit.script_guard import exit_if_only_imported
 
 log = logging.getLogger("nasplug")
+ISOLATING = "processes"
+"""The choice of executor in which an architecture that ended a search is measured again."""
 
 
 def search(
@@ -100,7 +104,7 @@ def search(
         announce(problem, columns, budget, config, folder)
         workers = executor or Serial()
         if folder is not None and not workers.survives:
-            workers = CrashRecovery(workers, folder)
+            workers = CrashRecovery(workers, folder, _process_of_its_own)
         stack.callback(workers.close)
         stack.callback(_write, result)
         if len(ledger):
@@ -126,6 +130,14 @@ def search(
     feasibility.conclude()
     plugins().hook.nasplug_finished(run=result)
     return result
+
+
+def _process_of_its_own() -> Executor | None:
+    """What measures in one process beside this one; None where no such executor is installed."""
+    if ISOLATING not in choices("executor"):
+        return None
+    executor: Executor = make("executor", ISOLATING, workers=1)
+    return executor
 
 
 def _write(run: Run) -> None:

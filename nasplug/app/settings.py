@@ -72,18 +72,14 @@ RULES = {
     "pick": Rule(
         "knee, an objective, or a number of results.csv", lambda v: _text(v) or _whole(v, 0)
     ),
-    "correlate.scores": Rule("metric names, e.g. correlate.scores=[synflow]", _names),
-    "correlate.predictors": Rule("predictors, e.g. correlate.predictors=[gp]", _names),
-    "correlate.target": Rule("a metric's name", _optional(_text)),
-    "correlate.n": Rule("a whole number of at least 3", lambda v: _whole(v, 3)),
 }
 LISTED = {"log": ("log level", LEVELS), "format": ("format", FORMATS)}
 LIMITED = ("constraints", "under")
-MAPPINGS = ("correlate", "evaluators")
+MAPPINGS = ("evaluators",)
 
 
 def check_setting(key: str, value: Any) -> None:
-    """The setting `key` (such as "budget" or "correlate.n") may be `value`; keys of parts, which the
+    """The setting `key` (such as "budget" or "under.macs.max") may be `value`; keys of parts, which the
     parts themselves check, pass."""
     rule = RULES.get(key)
     if rule and not rule.holds(value):

@@ -13,10 +13,11 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
 from nasplug.app.command_words import Arguments
+from nasplug.app.mode_settings import mode_files
+from nasplug.app.overrides import compose, default_packages, open_keys
 from nasplug.app.settings import check_setting
 from nasplug.contracts.errors import NasplugError, unknown
-from nasplug.plugins.choices import choices, compose, config_dir, groups, open_keys
-from nasplug.plugins.overrides import default_packages
+from nasplug.plugins.choices import choices, config_dir, groups
 
 PARTS = ("space", "strategy", "experiment", "task", "evaluator", "executor", "mode")
 """Groups of which a run takes one choice under their own name."""
@@ -103,9 +104,11 @@ class _Checker:
         path = Path(config_dir()) / "config.yaml"
         base = [str(key) for key in OmegaConf.load(path)]
         self.settings = [key for key in base if key not in ("defaults", "hydra", *FILLED)]
+        own = [arguments.config_dir] if arguments.config_dir else []
+        self.of_modes = {key: file for file in mode_files(own) for key in file.settings}
         self.packages = default_packages(path)
         tops = {package.split(".")[0] for package in self.packages}
-        self.keys = {*self.settings, *tops, *PARTS, "hydra"}
+        self.keys = {*self.settings, *self.of_modes, *tops, *PARTS, "hydra"}
         self.chosen: list[str] = []
         self.knobs: list[str] = []
 
@@ -134,21 +137,26 @@ class _Checker:
                 f"but got {override.input_line!r}"
             )
         elif override.is_delete():
-            if top in self.settings or place in PARTS or place == "evaluators":
+            own = top in self.settings or top in self.of_modes
+            if own or place in PARTS or place == "evaluators":
                 raise NasplugError(f"{place} cannot be left out; give it a value, {place}=VALUE")
         else:
             if top == "mode":
                 raise NasplugError(
                     f"a mode has no settings, but got {override.input_line!r}; choose one: mode=NAME"
                 )
-            if place in self.packages or place == "evaluators":
+            several = place in self.of_modes and isinstance(
+                self.of_modes[place].settings[place], Mapping
+            )
+            if place in self.packages or place == "evaluators" or several:
                 raise NasplugError(
                     f"{place} must be set one by one, {place}.KEY=VALUE, but got {override.input_line!r}"
                 )
             for value in _values(override):
                 if not (isinstance(value, str) and "${" in value):
                     check_setting(place, value)
-            if not (override.is_add() or override.is_force_add() or place in self.settings):
+            added = override.is_add() or override.is_force_add()
+            if top in self.of_modes or not (added or place in self.settings):
                 self.knobs.append(place)
 
     def _check_choice(self, group: str, override: Override) -> None:
@@ -202,6 +210,11 @@ class _Checker:
                 if not isinstance(node, Mapping):
                     raise NasplugError(f"{path} is one value, {path}=VALUE, but got {knob}=..")
                 if step not in node:
+                    if not path and step in self.of_modes:
+                        mode = self.of_modes[step].mode
+                        raise NasplugError(
+                            f"{knob} is a setting of mode={mode}; choose it: mode={mode}"
+                        )
                     raise _no_knob(path, step, node)
                 path, node = f"{path}.{step}" if path else step, node[step]
 

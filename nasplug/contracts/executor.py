@@ -24,6 +24,9 @@ class Executor(ABC):
     survives: bool = False
     """Whether an evaluation that ends its process (a crash in native code) does not end the search."""
 
+    restarts: int = 0
+    """How many processes were started in the place of another that died or took too long."""
+
     @abstractmethod
     def run(
         self, measure: Measure, trials: Sequence[Trial], chunk: int

@@ -10,8 +10,8 @@ from typing import final
 from nasplug.contracts.executor import Executor
 from nasplug.contracts.types import Failure, Measurement, Outcome, Trial
 from nasplug.engine.evaluator_chain import merge
-from nasplug.engine.executors.batches import chunks
 from nasplug.engine.safe_evaluation import SafeEvaluation
+from nasplug.toolkit.batches import chunks
 
 log = logging.getLogger("nasplug")
 SHORT = 0.1

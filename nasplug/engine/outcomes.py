@@ -7,9 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, SupportsFloat
 
 from nasplug.contracts.types import Failure, Measurement, Outcome
-
-LONGEST_TEXT = 500
-"""Characters of an error that are kept."""
+from nasplug.toolkit.text import clean, shown
 
 
 def plain_outcomes(returned: Any, names: Sequence[str], n: int) -> list[Outcome]:
@@ -66,26 +64,3 @@ def _number(name: str, value: Any) -> float:
 def _seconds(outcome: Outcome) -> float:
     seconds = outcome.seconds
     return float(seconds) if isinstance(seconds, float | int) and math.isfinite(seconds) else 0.0
-
-
-def shown(value: Any) -> str:
-    """`value` and its type for a message, whatever its repr does."""
-    try:
-        text = clean(repr(value), 60)
-    except Exception:
-        text = "what has no repr"
-    return text if value is None or isinstance(value, float) else f"{text} ({type(value).__name__})"
-
-
-def clean(text: Any, longest: int = LONGEST_TEXT) -> str:
-    """One line of printable characters, which every file and terminal takes.
-
-    Control characters and lone surrogates become blanks; what is too long is cut.
-    """
-    try:
-        whole = str(text)
-    except Exception as error:
-        return f"(its text raises {type(error).__name__})"
-    start = whole[: 4 * longest]
-    line = " ".join("".join(c if c.isprintable() else " " for c in start).split())
-    return line if len(line) <= longest and start == whole else f"{line[:longest]} .."

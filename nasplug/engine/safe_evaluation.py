@@ -15,7 +15,8 @@ from nasplug.contracts.types import Failure, Measurement, Outcome, Trial
 from nasplug.engine import signals
 from nasplug.engine.evaluator_chain import EvaluatorChain
 from nasplug.engine.load import OtherWork
-from nasplug.engine.outcomes import clean, plain_outcomes
+from nasplug.engine.outcomes import plain_outcomes
+from nasplug.toolkit.text import clean
 
 
 @final

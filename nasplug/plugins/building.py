@@ -8,7 +8,7 @@ from typing import Any
 
 from nasplug.contracts.errors import NasplugError, unknown
 from nasplug.plugins.checking import check_arguments, check_present
-from nasplug.plugins.choices import choices, compose, one_line
+from nasplug.plugins.choices import choices, compose_hydra, one_line
 from nasplug.plugins.describing import check_kept
 from nasplug.plugins.discovery import plugins
 
@@ -22,7 +22,9 @@ def make(group: str, choice: str, **arguments: Any) -> Any:
     if choice not in choices(group):
         raise unknown(group, choice, choices(group))
     default = {"task", "evaluator", "executor", "mode"}
-    return build(compose(f"{'' if group in default else '+'}{group}={choice}")[group], **arguments)
+    return build(
+        compose_hydra(f"{'' if group in default else '+'}{group}={choice}")[group], **arguments
+    )
 
 
 def build(node: Any, **arguments: Any) -> Any:

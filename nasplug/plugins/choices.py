@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 
 from nasplug.contracts.errors import NasplugError, unknown
 from nasplug.plugins.discovery import PACKAGE, home, plugins
-from nasplug.plugins.overrides import to_hydra
 
 
 def config_dir() -> str:
@@ -71,25 +70,14 @@ def choices(group: str) -> list[str]:
     return sorted(f.stem for folder in folders for f in (folder / group).glob("*.yaml"))
 
 
-def open_keys(overrides: Iterable[str]) -> list[str]:
-    """Overrides as Hydra wants them, from the words that users type."""
-    return to_hydra(overrides, Path(config_dir()) / "config.yaml")
-
-
-def named(overrides: Iterable[str]) -> list[str]:
-    """The top-level keys that overrides name: ["task"] of ["task=digits", "task.size=24"]."""
-    keys = (override.split("=")[0].lstrip("+~") for override in overrides)
-    return sorted({key.split("@")[0].split(".")[0] for key in keys})
-
-
 def one_line(error: Exception) -> str:
     """What Hydra says, without the folders where it looked and its own settings."""
     text = str(error).split("Config search path")[0].split(", set env var")[0]
     return " ".join(text.split())
 
 
-def compose(*overrides: str) -> Any:
-    """The configuration that `python -m nasplug OVERRIDES` would run, an OmegaConf dictionary."""
+def compose_hydra(*overrides: str) -> Any:
+    """The configuration that Hydra makes of overrides in its own words, an OmegaConf dictionary."""
     import hydra
     from hydra.core.global_hydra import GlobalHydra
     from hydra.errors import HydraException
@@ -98,11 +86,8 @@ def compose(*overrides: str) -> Any:
     connect_hydra()
     try:
         if GlobalHydra.instance().is_initialized():
-            cfg = hydra.compose("config", open_keys(overrides))
-        else:
-            with hydra.initialize_config_dir(config_dir(), version_base="1.3"):
-                cfg = hydra.compose("config", open_keys(overrides))
-        cfg.named = named(overrides)
-        return cfg
+            return hydra.compose("config", list(overrides))
+        with hydra.initialize_config_dir(config_dir(), version_base="1.3"):
+            return hydra.compose("config", list(overrides))
     except (HydraException, OmegaConfBaseException) as error:
         raise NasplugError(one_line(error)) from error

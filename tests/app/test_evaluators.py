@@ -11,9 +11,9 @@ import yaml
 
 from nasplug import Evaluator, EvaluatorChain, Failure, Measurement, Metric, NasplugError
 from nasplug.app.components import measuring, open_run
+from nasplug.app.overrides import compose, open_keys
+from nasplug.app.renamed_metrics import RenamedMetrics
 from nasplug.contracts.types import full_trials
-from nasplug.engine.renamed_metrics import RenamedMetrics
-from nasplug.plugins.choices import compose, open_keys
 
 ROOT = Path(__file__).parents[2]
 BASE = ("+space=ofa_mbv3", "+strategy=random", "budget=3")

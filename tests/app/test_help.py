@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import nasplug
+from nasplug.app.comments import Knob, inner_choices, knobs, summary
 from nasplug.plugins.choices import config_dirs, groups
-from nasplug.plugins.comments import Knob, inner_choices, knobs, summary
 
 ROOT = Path(__file__).parents[2]
 

@@ -9,9 +9,9 @@ import pytest
 from light import LightEvaluator, LightSpace, LightStrategy
 
 from nasplug import Failure, Measurement, NasplugError, SearchSpace, Variable, search
+from nasplug.app.journal_repair import repair
 from nasplug.contracts.types import Objective, Record, Trial
 from nasplug.engine.journal import JOURNAL
-from nasplug.engine.journal_repair import repair
 from nasplug.engine.ledger import Ledger, read_ledger
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")

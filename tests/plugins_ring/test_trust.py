@@ -12,10 +12,10 @@ from safetensors.torch import save_file
 
 import nasplug
 from nasplug import NasplugError
+from nasplug.app.overrides import compose
+from nasplug.app.restoring import restore
 from nasplug.contracts.predictor import Predictor
-from nasplug.plugins.choices import compose
 from nasplug.plugins.describing import describe
-from nasplug.plugins.restoring import restore
 from nasplug.plugins.trust import names_from
 from nasplug.testing import ToyEvaluator, ToySpace
 

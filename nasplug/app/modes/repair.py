@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from nasplug.app.components import open_space
+from nasplug.app.journal_repair import Repair, repair
 from nasplug.contracts.errors import NasplugError
 from nasplug.engine.journal import JOURNAL
-from nasplug.engine.journal_repair import Repair, repair
 from nasplug.engine.run_folder import lock_folder
 
 SHOWN = 10

@@ -44,8 +44,7 @@ class GridSearch(Strategy):
     def setup(self, problem: Problem) -> None:
         """Start anew."""
         self._ask_tell = AskTell(
-            self._search(problem, warm_start_architectures(problem, self.warm_start)),
-            problem,
+            self._search(problem, warm_start_architectures(problem, self.warm_start)), problem
         )
 
     def ask(self, n: int, pending: Sequence[Trial] = ()) -> Sequence[Trial]:

@@ -108,8 +108,7 @@ class OptunaSearch(Strategy):
             )
         most = int(self.settings.get("n_startup_trials", FIRST))
         self._ask_tell = AskTell(
-            self._search(problem, warm_start_architectures(problem, self.warm_start, most)),
-            problem,
+            self._search(problem, warm_start_architectures(problem, self.warm_start, most)), problem
         )
 
     def ask(self, n: int, pending: Sequence[Trial] = ()) -> Sequence[Trial]:

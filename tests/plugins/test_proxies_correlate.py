@@ -5,12 +5,14 @@ import json
 
 import numpy as np
 import pytest
+from nasplug_proxies.correlate.mode import main
+from nasplug_proxies.correlate.score_table import ScoreTable
+from nasplug_proxies.correlate.statistics import correlation, cross_validated
 from scipy.stats import kendalltau, spearmanr
 
 from nasplug import Evaluator, Failure, Measurement, Metric, NasplugError
-from nasplug.app.modes.correlate import Sheet, correlation, cross_validated, main
+from nasplug.app.overrides import compose
 from nasplug.contracts.types import Architecture
-from nasplug.plugins.choices import compose
 
 SPACE = "+space=nasbench201"
 
@@ -77,7 +79,7 @@ class Counting(Evaluator):
 
 @pytest.mark.parametrize("chunk", [1, 4])
 def test_one_failing_score_does_not_take_the_others_along(tmp_path, chunk):
-    sheet, evaluator = Sheet(tmp_path / "scores.csv"), Counting(chunk)
+    sheet, evaluator = ScoreTable(tmp_path / "scores.csv"), Counting(chunk)
     archs = [(i, 0) for i in range(6)]
     sheet.measure(evaluator, archs, ["good", "odd"])
     columns = sheet.columns(archs, ["good", "odd"])
@@ -88,9 +90,9 @@ def test_one_failing_score_does_not_take_the_others_along(tmp_path, chunk):
 
 def test_what_is_measured_is_not_measured_again(tmp_path):
     path, archs = tmp_path / "scores.csv", [(2 * i, 0) for i in range(4)]
-    Sheet(path).measure(Counting(), archs[:2], ["good"])
+    ScoreTable(path).measure(Counting(), archs[:2], ["good"])
     evaluator = Counting()
-    again = Sheet(path)
+    again = ScoreTable(path)
     again.measure(evaluator, archs, ["good"])
     assert [arch for arch, _ in evaluator.asked] == archs[2:]
     again.measure(evaluator, archs, ["good", "odd"])
@@ -162,7 +164,7 @@ def test_scores_against_a_table(cells, tmp_path, capsys):
 
 def test_mistakes_are_answered_in_one_line(cells):
     for override, words in (
-        ("correlate.n=2", "correlate.n must be a whole number of at least 3, but got 2"),
+        ("correlate.n=2", "correlate.n must be int, at least 3, but got 2"),
         ("correlate.scores=[synflo]", "unknown metric 'synflo'; did you mean synflow"),
         ("correlate.target=acc", "unknown metric 'acc'"),
         ("correlate.scores=[snip]", "snip needs data"),

@@ -12,8 +12,8 @@ from hostile import Hostile, fatal
 from light import LightEvaluator, LightSpace, LightStrategy
 
 from nasplug import search
+from nasplug.app.crash_recovery import UNDER_WAY, CrashRecovery
 from nasplug.contracts.types import Failure, Measurement, Trial
-from nasplug.engine.crash_recovery import UNDER_WAY, CrashRecovery
 from nasplug.engine.executors.serial import Serial
 
 TESTS = Path(__file__).parents[1]
@@ -129,7 +129,7 @@ def test_noting_costs_next_to_nothing(tmp_path):
         assert len(list(executor.run(measure, [arch] * n, 1))) == n
         return (time.process_time() - begin) / n
 
-    recovery = CrashRecovery(Serial(), tmp_path)
+    recovery = CrashRecovery(Serial(), tmp_path, lambda: None)
     cost = seconds(recovery) - seconds(Serial())
     recovery.close()
     print(f"{cost * 1e6:.0f} microseconds a measurement")

@@ -51,9 +51,10 @@ def summary(path: Path) -> str:
     """What the comment at the head of a file says, in one line; "" without one."""
     lines = []
     for line in path.read_text(encoding="utf-8").splitlines():
-        if not line.startswith("#") or line.startswith("# @package"):
+        if not line.startswith("#"):
             break
-        lines.append(line.lstrip("# "))
+        if not line.startswith("# @package"):
+            lines.append(line.lstrip("# "))
     return " ".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""From the words that users type to Hydra's overrides."""
+"""From the words that users type to Hydra's overrides, and to the configuration that they make."""
 
 from __future__ import annotations
 
@@ -6,12 +6,33 @@ import re
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+from typing import Any
+
+from nasplug.plugins.choices import compose_hydra, config_dir
 
 OPEN = re.compile(r"(constraints|under|evaluator\.rename|evaluators\.\w+\.rename)\.")
 """Mappings that the user fills: Hydra would have a + before each of their keys."""
 EVALUATOR = re.compile(r"(?P<sign>\+{0,2}|~)evaluators\.(?P<name>\w+)(?P<value>=.*|$)", re.DOTALL)
 LEFT_OUT = re.compile(r"(evaluator|task|space|strategy)=null")
 RENAME = re.compile(r"evaluators?(\.\w+)?\.rename=")
+
+
+def compose(*overrides: str) -> Any:
+    """The configuration that `python -m nasplug OVERRIDES` would run, an OmegaConf dictionary."""
+    cfg = compose_hydra(*open_keys(overrides))
+    cfg.named = named(overrides)
+    return cfg
+
+
+def named(overrides: Iterable[str]) -> list[str]:
+    """The top-level keys that overrides name: ["task"] of ["task=digits", "task.size=24"]."""
+    keys = (override.split("=")[0].lstrip("+~") for override in overrides)
+    return sorted({key.split("@")[0].split(".")[0] for key in keys})
+
+
+def open_keys(overrides: Iterable[str]) -> list[str]:
+    """Overrides as Hydra wants them, of the installed config.yaml; see `to_hydra`."""
+    return to_hydra(overrides, Path(config_dir()) / "config.yaml")
 
 
 @cache

@@ -19,11 +19,8 @@ from typing import Any, final
 from nasplug.contracts.errors import NasplugError
 from nasplug.contracts.executor import Measure
 from nasplug.contracts.types import Trial
-from nasplug.engine.executors import guardian
-from nasplug.engine.outcomes import clean
-
-UNGUARDED = 77
-"""The exit status of a worker whose main script searches when it is only imported."""
+from nasplug.toolkit.text import clean
+from nasplug_executors import guardian
 
 
 @contextmanager
@@ -146,12 +143,6 @@ class Worker:
         """Its exit status, or the signal that killed it."""
         status = self.process.exitcode or 0
         return f"exit status {status}" if status >= 0 else signal.Signals(-status).name
-
-
-def exit_if_only_imported() -> None:
-    """Call first in whatever a script runs: ends a worker that runs it while importing the script."""
-    if getattr(multiprocessing.current_process(), "_inheriting", False):
-        raise SystemExit(UNGUARDED)
 
 
 def _work(pipe: Connection) -> None:

@@ -14,9 +14,10 @@ from typing import Any, final
 from nasplug.contracts.errors import NasplugError, at_least
 from nasplug.contracts.executor import Executor, Measure
 from nasplug.contracts.types import Failure, Outcome, Trial
-from nasplug.engine.executors.batches import chunks
-from nasplug.engine.executors.worker import UNGUARDED, Guardian, Worker
-from nasplug.engine.outcomes import clean, shown
+from nasplug.toolkit.batches import chunks
+from nasplug.toolkit.script_guard import UNGUARDED
+from nasplug.toolkit.text import clean, shown
+from nasplug_executors.worker import Guardian, Worker
 
 LOOK = 1.0
 """Seconds between two looks at whether workers live: what a dead one forked may keep its pipe open."""
@@ -49,7 +50,6 @@ class Processes(Executor):
         self.workers = workers
         self.timeout = timeout
         self.restarts = 0
-        """How many workers were started in the place of another that died or took too long."""
         self._team: list[Worker] = []
         self._guardian: Guardian | None = None
         self._sent: dict[int, tuple[Measure, bytes]] = {}

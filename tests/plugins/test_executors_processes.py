@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from hostile import Hostile, Timed, fatal
 from light import LightEvaluator, LightSpace, LightStrategy
+from nasplug_executors.processes import Processes
 
 from nasplug import NasplugError, search
 from nasplug.contracts.types import Failure, Measurement
-from nasplug.engine.executors.processes import Processes
 from nasplug.engine.executors.serial import Serial
 
 TESTS = Path(__file__).parents[1]
@@ -187,7 +187,7 @@ def test_an_evaluator_that_does_not_load_is_told():
 UNGUARDED = """
 from light import LightEvaluator, LightSpace, LightStrategy
 from nasplug import search
-from nasplug.engine.executors.processes import Processes
+from nasplug_executors.processes import Processes
 search(LightSpace(), LightEvaluator(), LightStrategy(), ["good", "slow"], 10, executor=Processes(2), {})
 """
 
@@ -249,7 +249,7 @@ def test_the_load_is_kept_in_the_ledger(tmp_path):
 
 def test_a_pool_that_nobody_closes_does_not_hold_up_the_end():
     script = (
-        "from nasplug.engine.executors.processes import Processes\n"
+        "from nasplug_executors.processes import Processes\n"
         "from light import LightEvaluator, LightSpace\n"
         "from nasplug.engine.safe_evaluation import SafeEvaluation\n"
         "from nasplug import EvaluatorChain, full_trials\n"

@@ -14,7 +14,6 @@ from typing import final
 
 from nasplug.contracts.executor import Executor, Measure
 from nasplug.contracts.types import Failure, Outcome, Trial
-from nasplug.engine.executors.processes import Processes
 
 log = logging.getLogger("nasplug")
 UNDER_WAY = "under_way.json"
@@ -26,32 +25,34 @@ class CrashRecovery(Executor):
 
     What was under way when an earlier process ended without a word (os._exit, a crash in native code, or
     it was killed) is measured in a process of its own, so that a kill changes no result and a crash is
-    a Failure. Where the evaluator does not pickle, that is not possible: there, what ended two
-    processes is a Failure.
+    a Failure. `isolating` makes the executor for it, when there is something to measure so. Where it
+    makes none, or the evaluator does not pickle, what ended two processes is a Failure.
     """
 
     survives = True
 
-    def __init__(self, executor: Executor, folder: Path) -> None:
+    def __init__(
+        self, executor: Executor, folder: Path, isolating: Callable[[], Executor | None]
+    ) -> None:
         self.workers = executor.workers
         self._executor, self._path = executor, folder / UNDER_WAY
         self._ends = _read(self._path)
         self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT, 0o644)
         self._longest = os.fstat(self._file).st_size
-        self._own = Processes(1)
+        self._own = isolating() if self._ends else None
         self._noted: dict[int, Measure] = {}
 
     def run(
         self, measure: Measure, trials: Sequence[Trial], chunk: int
     ) -> Iterator[tuple[int, Outcome]]:
         """In the order given, if the wrapped executor does."""
-        isolate = bool(self._ends) and _pickles(measure)
+        own = self._own if self._own is not None and _pickles(measure) else None
         for doubted, group in groupby(range(len(trials)), lambda i: trials[i] in self._ends):
             places = list(group)
             for some in [places] if not doubted else [[i] for i in places]:
                 these = [trials[i] for i in some]
-                if doubted and isolate:
-                    found = self._isolated(measure, these)
+                if doubted and own is not None:
+                    found = _isolated(own, measure, these)
                 elif doubted and self._ends[these[0]] > 1:
                     found = iter([(0, Failure(_reason(self._ends[these[0]])))])
                 else:
@@ -59,17 +60,6 @@ class CrashRecovery(Executor):
                     found = self._executor.run(noted, these, chunk)
                 for k, outcome in found:
                     yield some[k], outcome
-
-    def _isolated(self, measure: Measure, trials: Sequence[Trial]) -> Iterator[tuple[int, Outcome]]:
-        log.info(
-            "%s, at which the last process ended, is measured in one of its own", trials[0].arch
-        )
-        before = self._own.restarts
-        for k, outcome in self._own.run(measure, trials, 1):
-            if isinstance(outcome, Failure) and self._own.restarts > before:
-                hint = "; with executor=processes a search goes on after such an end"
-                outcome = replace(outcome, error=outcome.error + hint)
-            yield k, outcome
 
     def _note(self, trials: Sequence[Trial]) -> None:
         ends = [[list(trial), self._ends.get(trial, 0) + 1] for trial in trials]
@@ -79,10 +69,24 @@ class CrashRecovery(Executor):
 
     def close(self) -> None:
         """Nothing is under way any more."""
-        self._own.close()
+        if self._own is not None:
+            self._own.close()
         self._executor.close()
         os.close(self._file)
         self._path.unlink(missing_ok=True)
+
+
+def _isolated(
+    own: Executor, measure: Measure, trials: Sequence[Trial]
+) -> Iterator[tuple[int, Outcome]]:
+    """`trials` measured by `own`, in another process."""
+    log.info("%s, at which the last process ended, is measured in one of its own", trials[0].arch)
+    before = own.restarts
+    for k, outcome in own.run(measure, trials, 1):
+        if isinstance(outcome, Failure) and own.restarts > before:
+            hint = "; with executor=processes a search goes on after such an end"
+            outcome = replace(outcome, error=outcome.error + hint)
+        yield k, outcome
 
 
 @final

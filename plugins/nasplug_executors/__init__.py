@@ -1,0 +1,1 @@
+"""Where evaluations run: in worker processes of this machine."""

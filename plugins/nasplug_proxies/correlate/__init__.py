@@ -1,0 +1,1 @@
+"""mode=correlate: how well cheap scores tell which architectures are good."""
