@@ -18,7 +18,7 @@ from nasplug.app.stopping import orderly
 from nasplug.app.terminal import table
 from nasplug.contracts.errors import NasplugError, unknown
 from nasplug.contracts.types import Architecture, FloatArray, Measurement
-from nasplug.engine.run_folder import fingerprint, lock_folder, save_or_verify_config
+from nasplug.engine.run_folder import DATA, fingerprint, lock_folder, save_or_verify_config
 from nasplug.plugins.building import make
 from nasplug.plugins.choices import choices
 from nasplug.toolkit.progress import progress
@@ -216,8 +216,10 @@ def main(cfg: Any) -> Path:
     name = f"correlate-{space}-seed{cfg.seed}-{fingerprint(config)}"
     folder = Path(cfg.run or Path("runs") / name)
     archs = parts.space.valid(parts.space.sample(n, np.random.default_rng(cfg.seed)))
+    task = parts.task if not {target, *names} <= set(chain.computed) else None
+    data = {DATA: task.data_fingerprint()} if task else {}
     with lock_folder(folder):
-        save_or_verify_config(folder, config)
+        save_or_verify_config(folder, {**config, **data})
         sheet = Sheet(folder / SCORES)
         with orderly(
             f"stopped. What was measured is safe in {folder}; to go on, run the same command again"
