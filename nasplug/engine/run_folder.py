@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -72,18 +72,29 @@ def save_or_verify_config(folder: Path, config: Mapping[str, Any]) -> None:
                 f"{folder} holds a run of another configuration: {'; '.join(differences)}. Give this "
                 "one its own folder, run=runs/NAME, or take the old values"
             )
-        if old.get(DATA) != new.get(DATA) and DATA in old and DATA in new:
-            raise NasplugError(
-                f"{folder} holds a run on other data: the task's were {old[DATA]!r}, and now are "
-                f"{new[DATA]!r}. Give this one its own folder, run=runs/NAME, or put the old data back; "
-                f"if they are the same nonetheless, remove the line {DATA} from {path}"
-            )
+        if DATA in new:
+            _check_data(path, old, new[DATA])
         # The study is named once, whatever the folder is called since.
         new.update({key: old[key] for key in (DATA, STUDY) if key in old})
         if old == new:
             return
     with replacing(path) as temporary:
         temporary.write_text(yaml.safe_dump(new, sort_keys=False), encoding="utf-8")
+
+
+def verify_data(folder: Path, fingerprint: Callable[[], str]) -> None:
+    """Make sure that the task's data are those with which the run in `folder` began."""
+    if (folder / CONFIG).is_file() and DATA in (old := load_config(folder)):
+        _check_data(folder / CONFIG, old, fingerprint())
+
+
+def _check_data(path: Path, old: Mapping[str, Any], now: str) -> None:
+    if old.get(DATA, now) != now:
+        raise NasplugError(
+            f"{path.parent} holds a run on other data: the task's were {old[DATA]!r}, and now are "
+            f"{now!r}. Put the old data back, or begin anew in another folder, run=runs/NAME; if they "
+            f"are the same nonetheless, remove the line {DATA} from {path}"
+        )
 
 
 def load_config(folder: Path) -> dict[str, Any]:
