@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 from nasplug.app.arguments import check_path
 from nasplug.app.restoring import restore
 from nasplug.app.stored import stored_json
+from nasplug.app.trust import names_from
 from nasplug.contracts.architectures import as_architecture
 from nasplug.contracts.errors import NasplugError, unknown
 from nasplug.contracts.space import SearchSpace
 from nasplug.contracts.types import Measurement, Record
 from nasplug.plugins.describing import describe
-from nasplug.plugins.trust import names_from
 
 if TYPE_CHECKING:
     from torch import nn
