@@ -24,6 +24,7 @@ configuration. Its file lists the parts that must be chosen, and its own setting
 `build_evaluation` builds the space, the task and the evaluators of a configuration, without a
 strategy, and `evaluator_settings` gives the evaluators' part of it. `lock_folder` has a folder to
 itself, `save_or_verify_config` refuses one of another configuration, and `fingerprint` is for its name.
+Under the key `DATA` a configuration keeps its task's `data_fingerprint()`.
 """
 
 from __future__ import annotations
@@ -34,9 +35,11 @@ from nasplug.app.components import measuring as build_evaluation
 from nasplug.app.mode_settings import read_settings
 from nasplug.app.stopping import orderly as on_interrupt
 from nasplug.app.terminal import table as print_table
+from nasplug.engine.run_folder import DATA as DATA
 from nasplug.engine.run_folder import fingerprint, lock_folder, save_or_verify_config
 
 __all__ = [
+    "DATA",
     "EvaluationComponents",
     "build_evaluation",
     "evaluator_settings",

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
-import tempfile
-import warnings
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,9 @@ from nasplug.app.trust import names_from
 from nasplug.contracts.architectures import as_architecture
 from nasplug.contracts.errors import NasplugError, unknown
 from nasplug.contracts.space import SearchSpace
-from nasplug.contracts.types import Measurement, Record
+from nasplug.contracts.task import Task
+from nasplug.contracts.types import Architecture, Measurement, Record
+from nasplug.engine.run_folder import verify_data
 from nasplug.plugins.describing import describe
 
 if TYPE_CHECKING:
@@ -37,12 +38,16 @@ def write(run: Run, record: Record, folder: Path, format: str) -> Path:
 
     The description is written last, and holds checksums of the others: where it is, all is whole.
     """
-    from safetensors.torch import save
+    from nasplug.app.onnx import write_onnx
+    from nasplug.toolkit.weights import write_weights
 
     if format not in FORMATS:
         raise unknown("format", format, FORMATS)
     if not isinstance(record.outcome, Measurement):
         raise NasplugError(f"number {record.number} failed: {record.outcome.error}; pick another")
+    task = run.problem.task
+    if run.folder is not None and task is not None:
+        verify_data(run.folder, task.data_fingerprint)
     network = run.evaluator.network(record.arch).eval()
     units = {name: metric.unit for name, metric in run.evaluator.metrics.items()}
     description = {
@@ -52,19 +57,22 @@ def write(run: Run, record: Record, folder: Path, format: str) -> Path:
         "metrics": {n: {"value": v, "unit": units[n]} for n, v in record.outcome.values.items()},
         "run": str(run.folder),
         "number": record.number,
+        **({} if task is None else {"task": _plain(task)}),
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / DESCRIPTION).unlink(missing_ok=True)
-        weights = save({k: v.contiguous() for k, v in network.state_dict().items()})
-        sums = {WEIGHTS: _put(folder / WEIGHTS, weights)}
-        if format == "onnx":
-            with tempfile.TemporaryDirectory(prefix=".", dir=folder) as part:
-                _onnx(network, run.problem.space.example_inputs(2), Path(part) / ONNX)
-                for file in sorted(Path(part).iterdir()):  # large weights are in a file beside
-                    sums[file.name] = _put(folder / file.name, file.read_bytes())
-        description["sha256"] = sums
-        _put(folder / DESCRIPTION, json.dumps(description, indent=2).encode() + b"\n")
+        with _beside(folder) as part:
+            write_weights(network, part / WEIGHTS)
+            if format == "onnx":
+                write_onnx(network, run.problem.space.example_inputs(2), part / ONNX)
+            files = sorted(part.iterdir())  # large weights of a graph are in a file beside it
+            description["sha256"] = {file.name: _sha256(file) for file in files}
+            for file in files:
+                os.replace(file, folder / file.name)
+            text = json.dumps(description, indent=2) + "\n"
+            (part / DESCRIPTION).write_text(text, encoding="utf-8")
+            os.replace(part / DESCRIPTION, folder / DESCRIPTION)
     except OSError as error:
         raise NasplugError(
             f"{folder} must be writable, but: {error.strerror or error}; export it elsewhere"
@@ -72,12 +80,33 @@ def write(run: Run, record: Record, folder: Path, format: str) -> Path:
     return folder
 
 
-def _put(path: Path, content: bytes) -> str:
-    """Write a whole file or none, and return its checksum."""
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(content)
-    os.replace(part, path)
-    return hashlib.sha256(content).hexdigest()
+@contextmanager
+def _beside(folder: Path) -> Iterator[Path]:
+    """An empty folder in `folder` for files that are not whole yet; what a killed process left there
+    is removed."""
+    part = folder / ".export.part"
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir()
+    try:
+        yield part
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _plain(task: Task) -> dict[str, Any]:
+    info = dict(task.deployment_info())
+    try:
+        json.dumps(info)
+    except (TypeError, ValueError) as error:
+        raise NasplugError(
+            f"deployment_info of {type(task).__name__} must be JSON, but: {error}"
+        ) from None
+    return info
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def load(path: str | Path, allow: Sequence[str] = ()) -> nn.Module:
@@ -87,7 +116,8 @@ def load(path: str | Path, allow: Sequence[str] = ()) -> nn.Module:
     `allow` names: `load("export/3", allow=["my_package"])`. Nothing else is imported.
     """
     from safetensors import SafetensorError
-    from safetensors.torch import load as parse
+
+    from nasplug.toolkit.weights import load_built
 
     check_path("path", path)
     folder = Path(path)
@@ -97,28 +127,31 @@ def load(path: str | Path, allow: Sequence[str] = ()) -> nn.Module:
     with names_from(file, allow):
         space: SearchSpace = restore(described["space"], SearchSpace, f"space of {file}")
     arch = as_architecture(space, described["architecture"])
+    weights = folder / WEIGHTS
     try:
-        network = space.build(arch)
+        expected = described.get("sha256", {}).get(WEIGHTS)
+        if expected is not None and _sha256(weights) != expected:
+            raise NasplugError(
+                f"{weights} must be what was exported with {file}, but its checksum is "
+                "another: it was changed or cut short; export the network again"
+            )
+        network = load_built(lambda: _built(space, arch, file), weights)
+    except (OSError, SafetensorError, RuntimeError, AttributeError) as error:
+        reason = " ".join(str(error).split())
+        raise NasplugError(
+            f"{weights} must hold the weights of the network in {file}, but: {reason:.200}"
+        ) from error
+    return network.eval()
+
+
+def _built(space: SearchSpace, arch: Architecture, file: Path) -> nn.Module:
+    try:
+        return space.build(arch)
     except NasplugError:
         raise
     except Exception as error:  # whatever a space makes of a stranger's numbers
         reason = " ".join(str(error).split())
         raise NasplugError(f"the network of {file} cannot be built: {reason:.150}") from error
-    try:
-        content = (folder / WEIGHTS).read_bytes()
-        expected = described.get("sha256", {}).get(WEIGHTS)
-        if expected is not None and hashlib.sha256(content).hexdigest() != expected:
-            raise NasplugError(
-                f"{folder / WEIGHTS} must be what was exported with {file}, but its checksum is "
-                "another: it was changed or cut short; export the network again"
-            )
-        network.load_state_dict(parse(content))
-    except (OSError, SafetensorError, RuntimeError, AttributeError) as error:
-        reason = " ".join(str(error).split())
-        raise NasplugError(
-            f"{folder / WEIGHTS} must hold the weights of the network in {file}, but: {reason:.200}"
-        ) from error
-    return network.eval()
 
 
 def _check_complete(folder: Path) -> None:
@@ -131,30 +164,3 @@ def _check_complete(folder: Path) -> None:
             "export the network again: python -m nasplug mode=export run=.. pick=.."
         )
     raise NasplugError(f"an exported network has a {DESCRIPTION}, but {folder} has none")
-
-
-def _onnx(network: nn.Module, inputs: Any, path: Path) -> None:
-    """The graph for inputs of example shape, any batch size; equal to the network within 1e-4."""
-    try:
-        import onnxruntime
-        import onnxscript  # noqa: F401  (the exporter needs it)
-    except ImportError as error:
-        raise NasplugError(
-            f"format=onnx needs {error.name}; type: pip install nasplug[onnx]"
-        ) from None
-    import numpy as np
-    import torch
-
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's own, about what it uses
-        batch = torch.export.Dim("batch")
-        shapes = tuple({0: batch} for _ in inputs)
-        torch.onnx.export(network, inputs, path, dynamo=True, dynamic_shapes=shapes, verbose=False)
-        expected = network(*inputs)
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    names = [node.name for node in session.get_inputs()]
-    found = session.run(None, {n: x.numpy() for n, x in zip(names, inputs, strict=True)})[0]
-    off = float(np.abs(found - expected.numpy()).max())
-    if not off <= 1e-4 * max(1.0, float(expected.abs().max())):
-        raise NasplugError(f"the ONNX graph must give the network's outputs, but is {off:g} off")

@@ -27,6 +27,7 @@ from nasplug.engine.executors.serial import Serial
 from nasplug.engine.ledger import Ledger
 from nasplug.engine.loop import loop
 from nasplug.engine.run_folder import (
+    DATA,
     FIRST_BUDGET,
     STUDY,
     first_budget,
@@ -88,6 +89,7 @@ def search(
     problem = Problem(space, goals, limits, task, seed, chain.computed, budget=planned)
     check_reachable(problem, chain.metrics)
     strategy.setup(problem)
+    needed = task if not set(columns) <= set(chain.computed) else None
     config = {**(config or _describe(locals())), FIRST_BUDGET: planned}
 
     with ExitStack() as stack:
@@ -96,7 +98,8 @@ def search(
             stack.enter_context(lock_folder(folder))
             shared = storage is not None and storage != "memory"
             name = {STUDY: folder.resolve().name} if shared else {}
-            save_or_verify_config(folder, {**config, **name})
+            data = {DATA: needed.data_fingerprint()} if needed else {}
+            save_or_verify_config(folder, {**config, **name, **data})
             study = load_config(folder).get(STUDY)
         ledger = Ledger(folder, space, goals, storage, study)
         stack.callback(ledger.close)
@@ -111,8 +114,8 @@ def search(
             log.info("%d architectures are already in %s", len(ledger), folder)
         feasibility = Feasibility(problem, ledger.table)
         if len(ledger) < budget:
-            if task is not None and not set(columns) <= set(chain.computed):
-                check_fit(space, task)
+            if needed is not None:
+                check_fit(space, needed)
             chain.prepare()
         bar = stack.enter_context(progress("searching", budget))
         watcher = Watcher(result, bar, budget, feasibility)

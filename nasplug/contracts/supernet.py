@@ -33,7 +33,12 @@ class SuperNetwork(ABC):
         """A stand-alone copy of the sub-network of `arch`, which shares nothing with this one.
 
         Its output equals the activated super-network's, its state dict loads into
-        `SearchSpace.build(arch)`, and the active architecture stays as it was.
+        `SearchSpace.build(arch)`, and the active architecture stays as it was. Layers that share a
+        weight share it in the copy too.
+
+        Where weights are large, build the network in `nasplug.toolkit.weights.without_weights()` and
+        hand it copies of the slices with `load_state_dict(.., assign=True)`: none is allocated
+        twice. `nasplug.load` builds exported networks so.
         """
 
     def sort_channels(self, trained: int = 0) -> None:

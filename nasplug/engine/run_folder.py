@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,10 @@ FIRST_BUDGET = "first_budget"
 
 STUDY = "study"
 """The key of config.yaml with the name of the run's study in a storage that others share."""
+
+DATA = "data_fingerprint"
+"""The key of config.yaml with the fingerprint of the task's data, where a task is used. It is no part
+of a run's name, and runs that were written before there was one continue."""
 
 MAY_CHANGE_ON_RESUME = ("budget", FIRST_BUDGET, "executor", "choices", STUDY)
 """What may differ when a run is continued."""
@@ -52,7 +56,8 @@ def lock_folder(folder: Path) -> Iterator[None]:
 
 
 def save_or_verify_config(folder: Path, config: Mapping[str, Any]) -> None:
-    """Write config.yaml, or make sure that what is there is the same; the budget may differ.
+    """Write config.yaml, or make sure that what is there is the same, the task's data too;
+    the budget may differ.
 
     It is written when the run begins, and replaced where something differs that may.
     """
@@ -67,12 +72,29 @@ def save_or_verify_config(folder: Path, config: Mapping[str, Any]) -> None:
                 f"{folder} holds a run of another configuration: {'; '.join(differences)}. Give this "
                 "one its own folder, run=runs/NAME, or take the old values"
             )
-        if STUDY in old:
-            new[STUDY] = old[STUDY]  # named once, whatever the folder is called since
+        if DATA in new:
+            _check_data(path, old, new[DATA])
+        # The study is named once, whatever the folder is called since.
+        new.update({key: old[key] for key in (DATA, STUDY) if key in old})
         if old == new:
             return
     with replacing(path) as temporary:
         temporary.write_text(yaml.safe_dump(new, sort_keys=False), encoding="utf-8")
+
+
+def verify_data(folder: Path, fingerprint: Callable[[], str]) -> None:
+    """Make sure that the task's data are those with which the run in `folder` began."""
+    if (folder / CONFIG).is_file() and DATA in (old := load_config(folder)):
+        _check_data(folder / CONFIG, old, fingerprint())
+
+
+def _check_data(path: Path, old: Mapping[str, Any], now: str) -> None:
+    if old.get(DATA, now) != now:
+        raise NasplugError(
+            f"{path.parent} holds a run on other data: the task's were {old[DATA]!r}, and now are "
+            f"{now!r}. Put the old data back, or begin anew in another folder, run=runs/NAME; if they "
+            f"are the same nonetheless, remove the line {DATA} from {path}"
+        )
 
 
 def load_config(folder: Path) -> dict[str, Any]:
@@ -115,7 +137,7 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     return [
         f"{key} was {was.get(key, 'unset')}, now {now.get(key, 'unset')}"
         for key in dict.fromkeys((*was, *now))
-        if key.split(".")[0] not in MAY_CHANGE_ON_RESUME
+        if key.split(".")[0] not in (*MAY_CHANGE_ON_RESUME, DATA)
         and was.get(key, "unset") != now.get(key, "unset")
     ]
 

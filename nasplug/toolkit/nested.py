@@ -15,14 +15,20 @@ def tensors(value: Any) -> Iterator[torch.Tensor]:
 
     >>> [t.shape for t in tensors({"logits": logits, "states": (first, second)})]
     """
+    return (tensor for _, tensor in named_tensors(value))
+
+
+def named_tensors(value: Any, name: str = "") -> Iterator[tuple[str, torch.Tensor]]:
+    """The same with their places: "logits", "states.0"; "" for a tensor itself."""
     if hasattr(value, "dtype") and hasattr(value, "shape"):
-        yield value
+        yield name, value
     elif isinstance(value, Mapping):
-        for part in value.values():
-            yield from tensors(part)
+        for key, part in value.items():
+            yield from named_tensors(part, f"{name}.{key}" if name else str(key))
     elif isinstance(value, list | tuple):
-        for part in value:
-            yield from tensors(part)
+        for key, part in enumerate(value):
+            yield from named_tensors(part, f"{name}.{key}" if name else str(key))
     elif is_dataclass(value) and not isinstance(value, type):
         for field in fields(value):
-            yield from tensors(getattr(value, field.name))
+            place = f"{name}.{field.name}" if name else field.name
+            yield from named_tensors(getattr(value, field.name), place)

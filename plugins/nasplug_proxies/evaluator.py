@@ -154,6 +154,11 @@ class Proxies(Evaluator):
 
         return Scorer(self.space, self.task, self.batch_size, self.repeats, self.seed, self.device)
 
+    @cached_property
+    def _data(self) -> str | None:
+        """What tells the task's data from others of the same settings."""
+        return None if self.task is None else self.task.data_fingerprint()
+
     def _assembled(
         self, names: Sequence[str]
     ) -> tuple[dict[str, ZeroCostProxy | Aggregator], dict[str, ZeroCostProxy]]:
@@ -213,6 +218,7 @@ class Proxies(Evaluator):
                 "proxy": what_is(self._part(name)),
                 "space": what_is(self.space),
                 "task": self.task and what_is(self.task),
+                "data": self._data,
                 "batch_size": self.batch_size,
                 "repeats": self.repeats,
                 "seed": self.seed,

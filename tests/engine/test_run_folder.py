@@ -133,6 +133,21 @@ class TestConfig:
         save_or_verify_config(tmp_path, {**CONFIG, "study": "renamed", "budget": 20})
         assert load_config(tmp_path)["study"] == "first"
 
+    def test_other_data_are_refused_and_both_are_named(self, tmp_path):
+        save_or_verify_config(tmp_path, {**CONFIG, "data_fingerprint": "9 images"})
+        save_or_verify_config(tmp_path, {**CONFIG, "data_fingerprint": "9 images", "budget": 20})
+        with pytest.raises(
+            NasplugError, match=r"on other data.*'9 images'.*'8 images'.*another folder"
+        ):
+            save_or_verify_config(tmp_path, {**CONFIG, "data_fingerprint": "8 images"})
+        assert load_config(tmp_path)["data_fingerprint"] == "9 images"
+
+    def test_a_run_from_before_data_were_told_apart_continues(self, tmp_path):
+        save_or_verify_config(tmp_path, CONFIG)
+        save_or_verify_config(tmp_path, {**CONFIG, "data_fingerprint": "9 images"})
+        with pytest.raises(NasplugError, match="on other data"):
+            save_or_verify_config(tmp_path, {**CONFIG, "data_fingerprint": "8 images"})
+
     @pytest.mark.parametrize("text", ["", "space: {a: [1\n", "just text", "\0\0"])
     def test_what_is_not_one_is_named_and_what_to_type(self, tmp_path, text):
         (tmp_path / "config.yaml").write_text(text)

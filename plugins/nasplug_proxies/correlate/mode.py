@@ -11,6 +11,7 @@ import numpy as np
 
 from nasplug import Range, choices, unknown
 from nasplug.modes import (
+    DATA,
     build_evaluation,
     evaluator_settings,
     fingerprint,
@@ -56,8 +57,10 @@ def main(cfg: Any) -> Path:
     name = f"correlate-{space}-seed{cfg.seed}-{fingerprint(config)}"
     folder = Path(cfg.run or Path("runs") / name)
     archs = parts.space.valid(parts.space.sample(settings.n, np.random.default_rng(cfg.seed)))
+    task = parts.task if not {target, *names} <= set(chain.computed) else None
+    data = {DATA: task.data_fingerprint()} if task else {}
     with lock_folder(folder):
-        save_or_verify_config(folder, config)
+        save_or_verify_config(folder, {**config, **data})
         table = ScoreTable(folder / SCORES)
         with on_interrupt(
             f"stopped. What was measured is safe in {folder}; to go on, run the same command again"

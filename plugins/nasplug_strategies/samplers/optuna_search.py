@@ -11,11 +11,12 @@ import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, QMCSampler, TPESampler
-from optuna.trial import Trial, TrialState
+from optuna.trial import Trial as OptunaTrial
+from optuna.trial import TrialState
 
 from nasplug import NasplugError, Problem, Strategy, at_least
 from nasplug.contracts.errors import unknown
-from nasplug.contracts.types import Architecture, FloatArray, Record
+from nasplug.contracts.types import Architecture, FloatArray, Record, Trial
 from nasplug.toolkit.ask_tell import AskTell, Search
 from nasplug_strategies.candidate_scoring import best_first, draws
 from nasplug_strategies.warm_start import warm_start_architectures
@@ -138,9 +139,9 @@ class OptunaSearch(Strategy):
 
     def _new(
         self, problem: Problem, study: _Study, rng: np.random.Generator
-    ) -> tuple[Architecture, Trial] | None:
+    ) -> tuple[Architecture, OptunaTrial] | None:
         """The next to measure, the best-scored of several where there is a preference."""
-        drawn: list[tuple[Architecture, Trial]] = []
+        drawn: list[tuple[Architecture, OptunaTrial]] = []
         while len(drawn) < draws(problem.prefer) and (one := self._draw(problem, study, rng)):
             drawn.append(one)
         if not drawn:
@@ -152,7 +153,7 @@ class OptunaSearch(Strategy):
 
     def _draw(
         self, problem: Problem, study: _Study, rng: np.random.Generator
-    ) -> tuple[Architecture, Trial] | None:
+    ) -> tuple[Architecture, OptunaTrial] | None:
         """The sampler's next new architecture, or one nearby, or a random one; None: no more."""
         for _ in range(self.retries + 1):
             arch, trial = study.ask()
@@ -185,7 +186,7 @@ class _Study:
         finally:
             optuna.logging.set_verbosity(verbosity)
 
-    def ask(self) -> tuple[Architecture, Trial | None]:
+    def ask(self) -> tuple[Architecture, OptunaTrial | None]:
         """The sampler's proposal, with its trial if it is new; else it was told what is known."""
         space = self.problem.space
         trial = self.study.ask(self.distributions)
@@ -197,19 +198,19 @@ class _Study:
         self.tell(arch, trial, self.known.get(arch))
         return arch, None
 
-    def take(self, arch: Architecture) -> tuple[Architecture, Trial]:
+    def take(self, arch: Architecture) -> tuple[Architecture, OptunaTrial]:
         """A trial of this very architecture, a new one."""
         names = [v.name for v in self.problem.space.variables]
         self.study.enqueue_trial(dict(zip(names, arch, strict=True)))
         self.known[arch] = None
         return arch, self.study.ask(self.distributions)
 
-    def drop(self, arch: Architecture, trial: Trial) -> None:
+    def drop(self, arch: Architecture, trial: OptunaTrial) -> None:
         """A trial that is not measured after all; its architecture may come again."""
         del self.known[arch]
         self.study.tell(trial, state=TrialState.FAIL)
 
-    def tell(self, arch: Architecture, trial: Trial, row: FloatArray | None) -> None:
+    def tell(self, arch: Architecture, trial: OptunaTrial, row: FloatArray | None) -> None:
         """The values of a trial, shape (metrics,); None or NaN: it failed."""
         if arch in self.known and row is not None:
             self.known[arch] = row

@@ -9,7 +9,7 @@ from typing import final
 
 from nasplug import Evaluator, Measurement, Metric, NasplugError, SearchSpace
 from nasplug.contracts.capabilities import OnceForAllSpace
-from nasplug.contracts.types import Outcome, Trial
+from nasplug.contracts.types import Outcome, Trial, full_trials
 from nasplug_tables.ofa_surrogate.accuracy import AccuracyPredictor
 from nasplug_tables.ofa_surrogate.latency import LatencyTable
 from nasplug_tables.ofa_surrogate.networks import MOBILENET, Networks
@@ -64,7 +64,7 @@ class OfaSurrogate(Evaluator):
 
     def prepare(self) -> None:
         """Read the files; an error unless they describe the networks of the space."""
-        self.evaluate([self.space.smallest], list(self.metrics))
+        self.evaluate(full_trials([self.space.smallest]), list(self.metrics))
         if self._size != self._space_size:
             log.warning(
                 "top1 and latency are for images of %d pixels, but the space's have %d, for which its "
