@@ -98,26 +98,26 @@ def test_what_does_not_pickle_is_tried_twice(tmp_path):
 
 
 def test_without_an_executor_that_isolates_what_ended_two_processes_is_a_failure(tmp_path):
-    arch, asked = (0,) * 6, []
+    trial, asked = Trial((0,) * 6), []
 
-    def measure(archs):
-        asked.extend(archs)
-        return [Measurement({})] * len(archs)
+    def measure(trials):
+        asked.extend(trials)
+        return [Measurement({})] * len(trials)
 
     for ends in (1, 2):
-        (tmp_path / UNDER_WAY).write_text(json.dumps([[list(arch), ends]]))
+        (tmp_path / UNDER_WAY).write_text(json.dumps([[trial, ends]]))
         recovery = CrashRecovery(Serial(), tmp_path, lambda: None)
-        ((_, outcome),) = recovery.run(measure, [arch], 1)
+        ((_, outcome),) = recovery.run(measure, [trial], 1)
         recovery.close()
         assert isinstance(outcome, Failure) == (ends == 2)
-    assert asked == [arch]
+    assert asked == [trial]
 
 
 def test_the_executor_that_isolates_is_made_only_where_something_ended(tmp_path):
     made = []
     CrashRecovery(Serial(), tmp_path, lambda: made.append(1)).close()
     assert not made
-    (tmp_path / UNDER_WAY).write_text("[[[1], 1]]")
+    (tmp_path / UNDER_WAY).write_text(json.dumps([[Trial((1,)), 1]]))
     CrashRecovery(Serial(), tmp_path, lambda: made.append(1)).close()
     assert made
 
