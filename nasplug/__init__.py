@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from nasplug.app.export import load as load
     from nasplug.app.run import Run as Run
     from nasplug.app.search import search as search
+    from nasplug.app.trust import import_allowed as import_allowed
     from nasplug.contracts.errors import NasplugError as NasplugError
     from nasplug.contracts.errors import at_least as at_least
     from nasplug.contracts.errors import unknown as unknown
@@ -51,7 +52,6 @@ if TYPE_CHECKING:
     from nasplug.plugins.choices import choices as choices
     from nasplug.plugins.describing import describe as describe
     from nasplug.plugins.discovery import hookimpl as hookimpl
-    from nasplug.plugins.trust import import_allowed as import_allowed
     from nasplug.toolkit.progress import progress as progress
     from nasplug.toolkit.seeding import seeded as seeded
 
@@ -96,7 +96,7 @@ _HOME = {
     "plugins.choices": ("choices",),
     "plugins.describing": ("describe",),
     "plugins.discovery": ("hookimpl",),
-    "plugins.trust": ("import_allowed",),
+    "app.trust": ("import_allowed",),
     "toolkit.progress": ("progress",),
     "toolkit.seeding": ("seeded",),
 }

@@ -14,6 +14,7 @@ from nasplug.app.renamed_metrics import RenamedMetrics
 from nasplug.app.restoring import restore
 from nasplug.app.run import Run, read_records
 from nasplug.app.stored import stored_config
+from nasplug.app.trust import names_from
 from nasplug.contracts.errors import NasplugError
 from nasplug.contracts.evaluator import Evaluator
 from nasplug.contracts.executor import Executor
@@ -25,7 +26,6 @@ from nasplug.engine.evaluator_chain import EvaluatorChain
 from nasplug.engine.run_folder import CONFIG, fingerprint
 from nasplug.plugins.building import accepts, build
 from nasplug.plugins.choices import choices
-from nasplug.plugins.trust import names_from
 
 log = logging.getLogger("nasplug")
 MAIN = "main"

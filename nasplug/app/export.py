@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from nasplug.app.arguments import check_path
 from nasplug.app.restoring import restore
 from nasplug.app.stored import stored_json
+from nasplug.app.trust import names_from
 from nasplug.contracts.architectures import as_architecture
 from nasplug.contracts.errors import NasplugError, unknown
 from nasplug.contracts.space import SearchSpace
@@ -21,7 +22,6 @@ from nasplug.contracts.task import Task
 from nasplug.contracts.types import Architecture, Measurement, Record
 from nasplug.engine.run_folder import verify_data
 from nasplug.plugins.describing import describe
-from nasplug.plugins.trust import names_from
 
 if TYPE_CHECKING:
     from torch import nn

@@ -6,9 +6,9 @@ import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
+from nasplug.app.trust import check_allowed, import_allowed
 from nasplug.contracts.errors import NasplugError, shortened
 from nasplug.plugins.checking import check_arguments, check_present, declared
-from nasplug.plugins.trust import check_allowed, import_allowed
 
 DEEPEST = 20
 """Parts within parts within parts; what `describe` writes has three or four."""

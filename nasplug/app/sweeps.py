@@ -39,7 +39,7 @@ class Summary(Callback):
         """Called by Hydra, in the process that launched the jobs."""
         from nasplug.app.components import open_run
         from nasplug.app.terminal import table
-        from nasplug.plugins.trust import ANYTHING
+        from nasplug.app.trust import ANYTHING
         from nasplug.toolkit import pareto
 
         sweep = Path(config.hydra.sweep.dir)

@@ -97,6 +97,31 @@ def test_what_does_not_pickle_is_tried_twice(tmp_path):
         assert tried or "the process ended 2 times while it was measured" in outcome.error
 
 
+def test_without_an_executor_that_isolates_what_ended_two_processes_is_a_failure(tmp_path):
+    trial, asked = Trial((0,) * 6), []
+
+    def measure(trials):
+        asked.extend(trials)
+        return [Measurement({})] * len(trials)
+
+    for ends in (1, 2):
+        (tmp_path / UNDER_WAY).write_text(json.dumps([[trial, ends]]))
+        recovery = CrashRecovery(Serial(), tmp_path, lambda: None)
+        ((_, outcome),) = recovery.run(measure, [trial], 1)
+        recovery.close()
+        assert isinstance(outcome, Failure) == (ends == 2)
+    assert asked == [trial]
+
+
+def test_the_executor_that_isolates_is_made_only_where_something_ended(tmp_path):
+    made = []
+    CrashRecovery(Serial(), tmp_path, lambda: made.append(1)).close()
+    assert not made
+    (tmp_path / UNDER_WAY).write_text(json.dumps([[Trial((1,)), 1]]))
+    CrashRecovery(Serial(), tmp_path, lambda: made.append(1)).close()
+    assert made
+
+
 def test_it_counts_how_often_a_process_ended(tmp_path):
     class Looking(Unpicklable):
         def evaluate(self, trials, names):

@@ -42,9 +42,7 @@ format=null
 under=5 under.latency=10 under.macs=null under={macs:{maximum:5}} under.macs.max=nan
 under={q:{min:2,max:1}}
 allow=5 allow=null older=-1 older=nan older=soon clear=[a] measure_last=5 measure_last=null measure_last={a:b}
-correlate=5 correlate=null correlate.n=2 correlate.n=abc correlate.scores=5 correlate.scores={a:b}
-correlate.predictors=5
-correlate.predictors=[[gp]] correlate.target=5 correlate.nope=5 correlate.n.more=5
+correlate=5 correlate.n=30 +correlate.n=30 ++correlate.x=30 correlate.nope=5
 choices=5 named=[a] job=x defaults=[] choices.space=x evaluators=5 evaluators=[costs]
 evaluators={a:{b:1}} evaluators=null
 budget=${nope} budget=${seed} seed=${oc.env:NASPLUG_NOPE} objectives=${budget} run=${
@@ -52,7 +50,7 @@ device=${device} budget=${budget}
 nope=1 +nope=1 ++nope.x=1 ~nope budgets=5 Budget=5 .budget=5 budget.=5 budget..x=5 =5 budget
 budget= budget=5=6
 ~budget ~objectives ~constraints ~log ~mode ~executor ~hydra ~hydra.run ~choices ~evaluators ~seed
-~correlate.n ~run
+~run
 ~also ~measure_last ~space.nope ~evaluators.nope ~~evaluator
 space=5 space=[a] space={a:1} space=null +space=ofa_resnet50 space.nope=1 space.width_mult=wide
 space.width_mult=null
@@ -179,8 +177,17 @@ _ALONE = {
     "a search into another": [*FAST, "run=searched", "seed=1"],
     "scores into a search": ["mode=correlate", "+space=ofa_mbv3", "run=searched"],
     "correlate of nothing": ["mode=correlate"],
-    "correlate with what": ["mode=correlate", "+space=ofa_mbv3", "correlate.scores=[nope]"],
-    "correlate predicted": ["mode=correlate", "+space=ofa_mbv3", "correlate.predictors=[nope]"],
+    **{
+        word: ["mode=correlate", "+space=ofa_mbv3", word]
+        for word in (
+            "correlate=5", "correlate=null", "correlate=[1]", "~correlate", "~correlate.n",
+            "correlate.n=2", "correlate.n=abc", "correlate.n=1.5", "correlate.n.more=5",
+            "correlate.nope=5", "+correlate.nope=5", "+correlate.n=5", "correlat.n=5",
+            "correlate.scores=5", "correlate.scores={a:b}", "correlate.scores=[[synflow]]",
+            "correlate.scores=[nope]", "correlate.predictors=5", "correlate.predictors=[[gp]]",
+            "correlate.predictors=[nope]", "correlate.target=5", "correlate.target=nope",
+        )
+    },
     "train nothing": ["mode=train"],
     "train without": ["mode=train", "~evaluator", "+space=ofa_mbv3"],
     "no pool": [*FAST, "warmup.proxy=synflow", "warmup.pool=0"],

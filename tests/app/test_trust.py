@@ -14,9 +14,9 @@ import nasplug
 from nasplug import NasplugError
 from nasplug.app.overrides import compose
 from nasplug.app.restoring import restore
+from nasplug.app.trust import names_from
 from nasplug.contracts.predictor import Predictor
 from nasplug.plugins.describing import describe
-from nasplug.plugins.trust import names_from
 from nasplug.testing import ToyEvaluator, ToySpace
 
 ROOT = Path(__file__).parents[2]
