@@ -136,7 +136,9 @@ class TestConfig:
     def test_other_data_are_refused_and_both_are_named(self, tmp_path):
         save_or_verify_config(tmp_path, {**CONFIG, "data_fingerprint": "9 images"})
         save_or_verify_config(tmp_path, {**CONFIG, "data_fingerprint": "9 images", "budget": 20})
-        with pytest.raises(NasplugError, match=r"on other data.*'9 images'.*'8 images'.*another folder"):
+        with pytest.raises(
+            NasplugError, match=r"on other data.*'9 images'.*'8 images'.*another folder"
+        ):
             save_or_verify_config(tmp_path, {**CONFIG, "data_fingerprint": "8 images"})
         assert load_config(tmp_path)["data_fingerprint"] == "9 images"
 
