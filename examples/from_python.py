@@ -15,7 +15,7 @@ def main() -> None:
     """Half the width and one epoch, so that it takes seconds; drop both for real."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     task = nasplug.make("task", "digits", image_size=16)
-    space = nasplug.make("space", "ofa_mbv3", width_mult=0.5, **task.dims)
+    space = nasplug.make("space", "ofa_mbv3", width_mult=0.5, **task.network_dimensions)
     schedule = nasplug.make("training", "sandwich", epochs=1, random=1)
     supernet = nasplug.make("evaluator", "supernet", space=space, task=task, training=schedule)
     costs = nasplug.make("evaluator", "costs", space=space)

@@ -52,7 +52,7 @@ def main() -> None:
     epochs = arguments.epochs
 
     task = nasplug.make("task", "digits", image_size=arguments.image_size)
-    space = nasplug.make("space", "nni", model=Net, **task.dims)
+    space = nasplug.make("space", "nni", model=Net, **task.network_dimensions)
     evaluators = [
         nasplug.make("evaluator", "training", space=space, task=task, epochs=epochs),
         nasplug.make("evaluator", "costs", space=space),

@@ -18,7 +18,7 @@ class OddDigits(Task):
     """Is a handwritten digit odd? One logit an image; quality is the F1 score."""
 
     metrics = {"f1": Metric("%", "maximize")}
-    dims = {"num_classes": 1, "in_channels": 1, "image_size": 16}
+    network_dimensions = {"num_classes": 1, "in_channels": 1, "image_size": 16}
 
     def data(self, training: bool) -> tuple[torch.Tensor, torch.Tensor]:
         """Images (n, 1, 16, 16) and targets (n, 1); every fourth is kept for validation."""
@@ -56,7 +56,7 @@ class OddDigits(Task):
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     task = OddDigits()
-    space = nasplug.make("space", "ofa_mbv3", width_mult=0.5, **task.dims)
+    space = nasplug.make("space", "ofa_mbv3", width_mult=0.5, **task.network_dimensions)
     schedule = nasplug.make("training", "sandwich", epochs=2, random=1)
     supernet = nasplug.make("evaluator", "supernet", space=space, task=task, training=schedule)
     costs = nasplug.make("evaluator", "costs", space=space)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from nasplug.app.search import search as search
     from nasplug.app.trust import import_allowed as import_allowed
     from nasplug.contracts.errors import NasplugError as NasplugError
-    from nasplug.contracts.errors import at_least as at_least
+    from nasplug.contracts.errors import require_at_least as require_at_least
     from nasplug.contracts.errors import unknown as unknown
     from nasplug.contracts.evaluator import Evaluator as Evaluator
     from nasplug.contracts.executor import Executor as Executor
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from nasplug.contracts.ranges import Range as Range
     from nasplug.contracts.ranges import UnitInterval as UnitInterval
     from nasplug.contracts.space import SearchSpace as SearchSpace
-    from nasplug.contracts.strategy import Preference as Preference
+    from nasplug.contracts.strategy import CandidateScorer as CandidateScorer
     from nasplug.contracts.strategy import Problem as Problem
     from nasplug.contracts.strategy import Strategy as Strategy
     from nasplug.contracts.supernet import SuperNetwork as SuperNetwork
@@ -60,7 +60,7 @@ _HOME = {
     "app.export": ("load",),
     "app.run": ("Run",),
     "app.search": ("search",),
-    "contracts.errors": ("NasplugError", "at_least", "unknown"),
+    "contracts.errors": ("NasplugError", "require_at_least", "unknown"),
     "contracts.evaluator": ("Evaluator",),
     "contracts.executor": ("Executor",),
     "contracts.finalizer": ("Finalizer",),
@@ -76,7 +76,7 @@ _HOME = {
         "UnitInterval",
     ),
     "contracts.space": ("SearchSpace",),
-    "contracts.strategy": ("Preference", "Problem", "Strategy"),
+    "contracts.strategy": ("CandidateScorer", "Problem", "Strategy"),
     "contracts.supernet": ("SuperNetwork",),
     "contracts.task": ("Task",),
     "contracts.types": (

@@ -28,9 +28,9 @@ def fatal(arch):
 class Hostile(LightEvaluator):
     """Measures as LightEvaluator, but what is `fatal` is done `kind` to."""
 
-    def __init__(self, kind: str = "none", seconds: float = 0.0, chunk: int = 1) -> None:
+    def __init__(self, kind: str = "none", seconds: float = 0.0, preferred_batch: int = 1) -> None:
         super().__init__(seconds, fails=0)
-        self.kind, self.chunk = kind, chunk
+        self.kind, self.preferred_batch = kind, preferred_batch
 
     def evaluate(self, trials, names):
         archs = [trial.arch for trial in trials]
@@ -69,8 +69,8 @@ class Timed(Hostile):
     metrics = {**LightEvaluator.metrics, "alone": Metric("ms", "minimize")}
     runs_alone = ("alone",)
 
-    def __init__(self, folder: str, seconds: float = 0.02, chunk: int = 1) -> None:
-        super().__init__("none", seconds, chunk)
+    def __init__(self, folder: str, seconds: float = 0.02, preferred_batch: int = 1) -> None:
+        super().__init__("none", seconds, preferred_batch)
         self.folder = folder
 
     def evaluate(self, trials, names):

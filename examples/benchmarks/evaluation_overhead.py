@@ -59,7 +59,7 @@ def measure(evaluator: Any, arch: Any) -> list[float]:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     task = make("task", "digits")
-    space = make("space", "ofa_mbv3", **task.dims)
+    space = make("space", "ofa_mbv3", **task.network_dimensions)
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / "untrained.pth"
         torch.save(space.supernet().state_dict(), weights)

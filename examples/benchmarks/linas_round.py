@@ -17,7 +17,7 @@ def rounds(strategy, budget):
     """Seconds of each `ask` that began a round, after the first sample."""
     space = make("space", "ofa_mbv3")
     goals = (Objective("top1", "%", "maximize"), Objective("macs", "", "minimize"))
-    problem = Problem(space, goals, computed=("macs",))
+    problem = Problem(space, goals, closed_form=("macs",))
     strategy.setup(problem)
     taste = np.random.default_rng(0).normal(size=space.features([space.largest]).shape[1])
     seconds, measured = [], 0

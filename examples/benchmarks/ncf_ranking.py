@@ -39,7 +39,7 @@ def main(
     """Print a row an architecture, then the rank correlations."""
     torch.set_num_threads(1)
     task = make("task", "interactions", path=path)
-    space = make("space", "ncf", **task.dims)
+    space = make("space", "ncf", **task.network_dimensions)
     schedule = make("training", "ncf")
     supernet = make("evaluator", "supernet_ncf", space=space, task=task, training=schedule)
     print("largest, inherited:", supernet.evaluate(full_trials([space.largest]), ["hr10"])[0])

@@ -46,7 +46,7 @@ def main(
     """Print the hypervolume's mean and deviation over the seeds, a column a strategy."""
     task = make("task", "interactions", path=path)
     widths = [8 * 2**i for i in range(8) if 8 * 2**i <= int(hidden)]
-    space = make("space", "ncf", hidden=widths, **task.dims)
+    space = make("space", "ncf", hidden=widths, **task.network_dimensions)
     schedule = make("training", "ncf")
     supernet = Remembering(
         make("evaluator", "supernet_ncf", space=space, task=task, training=schedule)

@@ -43,8 +43,8 @@ def timed(rounds, executor, n=24):
     marks = []
 
     class Marked(type(executor)):
-        def run(self, measure, archs, chunk):
-            for item in super().run(measure, archs, chunk):
+        def run(self, measure, archs, preferred_batch):
+            for item in super().run(measure, archs, preferred_batch):
                 marks.append(time.perf_counter())
                 yield item
 

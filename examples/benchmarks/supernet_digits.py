@@ -17,7 +17,7 @@ from nasplug.contracts.types import full_trials
 def reached(seed):
     """Seconds of training, and top-1 of the largest, the smallest, and random sub-networks."""
     task = make("task", "digits")
-    space = make("space", "ofa_mbv3", **task.dims)
+    space = make("space", "ofa_mbv3", **task.network_dimensions)
     supernet = make("evaluator", "supernet", space=space, task=task, seed=seed)
     start = time.monotonic()
     supernet.prepare()

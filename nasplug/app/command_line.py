@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from nasplug.app.command_words import parse
-from nasplug.app.overrides import named
+from nasplug.app.overrides import overridden_keys
 from nasplug.app.settings import check_settings
 from nasplug.app.sweeps import note_failure
 from nasplug.app.words import check
@@ -82,7 +82,7 @@ def _run(cfg: DictConfig) -> None:
         if not isinstance(cfg.get(part), DictConfig):
             raise NasplugError(f"choose a {part}: +{part}=NAME, one of {', '.join(choices(part))}")
     cfg.choices = dict(HydraConfig.get().runtime.choices)
-    cfg.named = named(HydraConfig.get().overrides.task)
+    cfg.overridden_keys = overridden_keys(HydraConfig.get().overrides.task)
     cfg.job = HydraConfig.get().runtime.output_dir if _multirun() else None
     get_method(cfg.mode["_target_"])(cfg)
 

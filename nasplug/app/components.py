@@ -135,9 +135,11 @@ def _measuring(plain: Any) -> tuple[dict[str, Any], EvaluationComponents]:
     found = evaluator_nodes(plain)
     asked = [node for name, node in found.items() if name not in plain["measure_last"]]
     task = None
-    if task_node and ("task" in plain["named"] or any(accepts(n, task=None) for n in asked)):
+    if task_node and (
+        "task" in plain["overridden_keys"] or any(accepts(n, task=None) for n in asked)
+    ):
         task = build(task_node)
-        for name, value in task.dims.items():
+        for name, value in task.network_dimensions.items():
             if name in space_node and space_node[name] is None:
                 space_node[name] = value
             elif space_node.get(name, value) != value:
@@ -176,8 +178,10 @@ def _say_what_is_hidden(
         asked = [e for e, part in measuring.evaluators.items() if name in part.metrics]
         first = asked[0] if asked else ""
         for other in asked[1:]:
-            computed = name in measuring.evaluators[other].computed  # the same, whoever computes it
-            if other not in plain["measure_last"] and not computed:
+            closed_form = (
+                name in measuring.evaluators[other].closed_form
+            )  # the same, whoever computes it
+            if other not in plain["measure_last"] and not closed_form:
                 log.warning(
                     "%s is measured by %s, which comes first; evaluators.%s knows it too, and gives it "
                     "a name of its own with evaluators.%s.rename.%s=NAME",
@@ -238,6 +242,6 @@ def open_run(folder: str | Path, allow: Sequence[str] = ()) -> Run:
         tuple(Constraint(n, **limits) for n, limits in constraints.items()),
         task,
         config["seed"],
-        chain.computed,
+        chain.closed_form,
     )
     return Run(folder, problem, chain, read_records(folder, space, columns), columns)

@@ -43,7 +43,7 @@ class CrashRecovery(Executor):
         self._noted: dict[int, Measure] = {}
 
     def run(
-        self, measure: Measure, trials: Sequence[Trial], chunk: int
+        self, measure: Measure, trials: Sequence[Trial], preferred_batch: int
     ) -> Iterator[tuple[int, Outcome]]:
         """In the order given, if the wrapped executor does."""
         own = self._own if self._own is not None and _pickles(measure) else None
@@ -57,7 +57,7 @@ class CrashRecovery(Executor):
                     found = iter([(0, Failure(_reason(self._ends[these[0]])))])
                 else:
                     noted = self._noted.setdefault(id(measure), _Noted(measure, self._note))
-                    found = self._executor.run(noted, these, chunk)
+                    found = self._executor.run(noted, these, preferred_batch)
                 for k, outcome in found:
                     yield some[k], outcome
 

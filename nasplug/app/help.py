@@ -30,7 +30,7 @@ Flags:
   --cfg job         show the configuration instead of running it; --cfg job --package strategy: of a part
   --config-dir DIR  choices of one's own beside the installed ones: DIR/experiment/NAME.yaml
   --help, --version, --hydra-help, --shell-completion"""
-FILLED = ("choices", "named", "job", "hydra")
+FILLED = ("choices", "overridden_keys", "job", "hydra")
 WIDEST = 46
 """Columns that a setting and its default take, where its comment begins in the same line."""
 

@@ -63,7 +63,7 @@ def check_reachable(problem: Problem, metrics: Mapping[str, Metric]) -> None:
     a cost beyond the space's least or greatest, where the space computes it."""
     for constraint in problem.constraints:
         name, least, most = constraint.name, constraint.min, constraint.max
-        if name in problem.computed:
+        if name in problem.closed_form:
             lowest, highest = _range(problem.space, name)
         elif metrics[name] == Metric("%", "maximize"):
             lowest, highest = 0.0, 100.0

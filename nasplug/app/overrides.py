@@ -20,11 +20,11 @@ RENAME = re.compile(r"evaluators?(\.\w+)?\.rename=")
 def compose(*overrides: str) -> Any:
     """The configuration that `python -m nasplug OVERRIDES` would run, an OmegaConf dictionary."""
     cfg = compose_hydra(*open_keys(overrides))
-    cfg.named = named(overrides)
+    cfg.overridden_keys = overridden_keys(overrides)
     return cfg
 
 
-def named(overrides: Iterable[str]) -> list[str]:
+def overridden_keys(overrides: Iterable[str]) -> list[str]:
     """The top-level keys that overrides name: ["task"] of ["task=digits", "task.size=24"]."""
     keys = (override.split("=")[0].lstrip("+~") for override in overrides)
     return sorted({key.split("@")[0].split(".")[0] for key in keys})

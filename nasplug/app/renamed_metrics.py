@@ -39,9 +39,12 @@ class RenamedMetrics(Evaluator):
                     f"rename={dict(names)}"
                 )
         self.evaluator, self.names = evaluator, dict(names)
-        self.computed = tuple(name for name in evaluator.computed if name not in names)
+        self.closed_form = tuple(name for name in evaluator.closed_form if name not in names)
         self.runs_alone = tuple(names.get(name, name) for name in evaluator.runs_alone)
-        self.chunk, self.partial_fidelity = evaluator.chunk, evaluator.partial_fidelity
+        self.preferred_batch, self.partial_fidelity = (
+            evaluator.preferred_batch,
+            evaluator.partial_fidelity,
+        )
 
     @property
     def metrics(self) -> Mapping[str, Metric]:
@@ -68,5 +71,5 @@ def _named(outcome: Outcome, back: Mapping[str, str]) -> Outcome:
     if not isinstance(outcome, Measurement):
         return outcome
     values = {back.get(name, name): value for name, value in outcome.values.items()}
-    spread = {back.get(name, name): value for name, value in outcome.spread.items()}
-    return replace(outcome, values=values, spread=spread)
+    std = {back.get(name, name): value for name, value in outcome.std.items()}
+    return replace(outcome, values=values, std=std)

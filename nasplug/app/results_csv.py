@@ -1,7 +1,7 @@
 """results.csv and front.csv: views of the ledger, written and read here alone.
 
 A row a measured architecture, in the order asked: `number`, `status` (ok or failed), a column a
-metric (empty where it was not measured), after it METRIC_std where any row has a spread, `fidelity` and
+metric (empty where it was not measured), after it METRIC_std where any row has a std, `fidelity` and
 `repeat` where any row is not the first full evaluation of its architecture,
 `architecture` (JSON list of option indices), `config` (JSON, variable name to value), `seconds`,
 `error`. Text of a row is made once while a search runs: the next file begins with the bytes of the
@@ -36,7 +36,7 @@ STD = "_std"
 
 def header(table: RecordTable, columns: Sequence[str]) -> list[str]:
     """The names of the columns, in order; `columns` are the metrics."""
-    known = table.spreads()
+    known = table.with_std()
     metrics = [
         name
         for metric in columns
@@ -82,7 +82,7 @@ class Results:
         """Bring the file up to date; nothing happens where it is."""
         names, last = header(table, self._columns), self._written
         if names != last.header or _signature(self.path) != last.signature:
-            # the first file of this process, or with a spread; or somebody else was at it
+            # the first file of this process, or with a std; or somebody else was at it
             last = _Written(names, (0, 0, 0), 0, 0, len(_line(names)), {})
         elif last.rows == len(table):
             return
@@ -159,7 +159,7 @@ def _cells(
         if name in known
         else table.values(name, rows).tolist()
         if name in columns
-        else table.spread(name.removesuffix(STD), rows).tolist()
+        else table.std(name.removesuffix(STD), rows).tolist()
         for name in names
     ]
 
@@ -212,10 +212,10 @@ def parse(path: Path, space: SearchSpace, columns: Sequence[str]) -> RecordTable
             for row in csv.DictReader(file, strict=True):
                 ok = row["status"] == "ok"
                 values = {n: float(row[n]) for n in columns if row.get(n)} if ok else NOTHING
-                spread = {n: float(row[n + STD]) for n in columns if row.get(n + STD)}
+                std = {n: float(row[n + STD]) for n in columns if row.get(n + STD)}
                 table.append(
                     int(row["number"]), _trial(row), float(row["seconds"]),
-                    values, spread if ok else NOTHING, None if ok else row["error"],
+                    values, std if ok else NOTHING, None if ok else row["error"],
                 )  # fmt: skip
     except (ValueError, KeyError, TypeError, OverflowError, csv.Error) as error:
         raise NasplugError(

@@ -43,7 +43,7 @@ class Run:
     `records` are the ledger's own, and what a search adds to them is seen here at once.
     `results.csv` has a row a measured architecture in the order asked, `front.csv` the measured
     Pareto set under the constraints, with the same columns: `number`, `status` (ok or failed), a
-    column a metric, METRIC_std after it where some row has a spread, `architecture` (JSON list of
+    column a metric, METRIC_std after it where some row has a std, `architecture` (JSON list of
     option indices), `config` (JSON, variable name to value), `seconds`, `error`.
     """
 

@@ -86,10 +86,10 @@ def search(
     chain = chain.restrict(columns)
     folder = Path(run) if run is not None else None
     planned = first_budget(folder, budget)
-    problem = Problem(space, goals, limits, task, seed, chain.computed, budget=planned)
+    problem = Problem(space, goals, limits, task, seed, chain.closed_form, budget=planned)
     check_reachable(problem, chain.metrics)
     strategy.setup(problem)
-    needed = task if not set(columns) <= set(chain.computed) else None
+    needed = task if not set(columns) <= set(chain.closed_form) else None
     config = {**(config or _describe(locals())), FIRST_BUDGET: planned}
 
     with ExitStack() as stack:

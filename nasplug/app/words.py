@@ -22,7 +22,7 @@ from nasplug.plugins.choices import choices, config_dir, groups
 PARTS = ("space", "strategy", "experiment", "task", "evaluator", "executor", "mode")
 """Groups of which a run takes one choice under their own name."""
 OMITTABLE = ("space", "strategy", "experiment", "task", "evaluator")
-FILLED = ("choices", "named", "job")
+FILLED = ("choices", "overridden_keys", "job")
 """Keys of config.yaml that a run fills in."""
 LIMIT = re.compile(r"\+*(?P<key>[\w.]+)\s*(?P<sign><=|>=|<|>|==)\s*(?P<value>.*)")
 

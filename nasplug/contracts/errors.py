@@ -30,10 +30,10 @@ def unknown(what: str, got: object, choices: Iterable[object]) -> NasplugError:
     )
 
 
-def at_least(what: str, value: float, least: float) -> None:
+def require_at_least(what: str, value: float, least: float) -> None:
     """An error unless `value` is at least `least`; `what` names the setting and its part.
 
-    >>> at_least("threads of costs", threads, 1)
+    >>> require_at_least("threads of costs", threads, 1)
     """
     if value < least:
         raise NasplugError(f"{what} must be at least {least}, but got {value}")

@@ -23,11 +23,11 @@ class Evaluator(ABC):
     metrics aside.
     """
 
-    computed: tuple[str, ...] = ()
+    closed_form: tuple[str, ...] = ()
     """Metrics that it takes from `SearchSpace.costs`: a strategy may compute them itself."""
 
-    chunk: int = 1
-    """How many architectures `evaluate` is best given at a time. Results are saved chunk by chunk:
+    preferred_batch: int = 1
+    """How many architectures `evaluate` is best given at a time. Results are saved chunk by preferred_batch:
     1 where one takes long."""
 
     runs_alone: tuple[str, ...] = ()

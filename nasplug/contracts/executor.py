@@ -29,9 +29,9 @@ class Executor(ABC):
 
     @abstractmethod
     def run(
-        self, measure: Measure, trials: Sequence[Trial], chunk: int
+        self, measure: Measure, trials: Sequence[Trial], preferred_batch: int
     ) -> Iterator[tuple[int, Outcome]]:
-        """Measure `trials`, `chunk` to a call, and yield (position, outcome) as they arrive."""
+        """Measure `trials`, `preferred_batch` to a call, and yield (position, outcome) as they arrive."""
 
     def close(self) -> None:
         """Free what `run` holds."""

@@ -151,7 +151,7 @@ class SearchSpace(ABC):
         return out
 
     @property
-    def regular(self) -> bool:
+    def counted_from_conditions(self) -> bool:
         """Whether the variables' conditions alone say which architectures there are, so that they
         can be counted unseen; by default, where `active`, `canonical` and `is_valid` are not overridden."""
         names = ("active", "canonical", "is_valid")
@@ -160,7 +160,7 @@ class SearchSpace(ABC):
     @cached_property
     def size(self) -> int:
         """How many distinct architectures there are, exactly."""
-        if not self.regular:
+        if not self.counted_from_conditions:
             return len(self.enumerate())
         return prod(self._count(part) for part in self._components())
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Preference:
+class CandidateScorer:
     """A cheap guess of which architectures are worth measuring, such as a zero-cost proxy."""
 
     score: Callable[[Archs], FloatArray]
@@ -48,15 +48,15 @@ class Problem:
     constraints: tuple[Constraint, ...] = ()
     task: Task | None = None
     seed: int = 0
-    computed: tuple[str, ...] = ()
+    closed_form: tuple[str, ...] = ()
     """Metrics that `space.costs` gives exactly, as measured: computed, never predicted."""
 
-    first: tuple[Architecture, ...] = ()
+    initial_architectures: tuple[Architecture, ...] = ()
     """Architectures to measure before all others, the most promising first: a strategy takes as
     many as its first population has room for."""
 
-    prefer: Preference | None = None
-    """Where there is one, a strategy that draws what it proposes draws `prefer.candidates` for each
+    candidate_scorer: CandidateScorer | None = None
+    """Where there is one, a strategy that draws what it proposes draws `candidate_scorer.candidates` for each
     proposal, and takes the best-scored."""
 
     budget: int | None = None
@@ -109,12 +109,12 @@ class Problem:
                     total += np.maximum(0.0, over * (column - limit)) / (abs(limit) or 1.0)
         return np.where(np.isnan(values).any(axis=1), np.inf, total)
 
-    def known(self, archs: Archs) -> dict[str, FloatArray]:
+    def closed_form_values(self, archs: Archs) -> dict[str, FloatArray]:
         """The columns that the space computes exactly: metric name to shape (n,)."""
-        if not any(name in self.computed for name in self.metrics):
+        if not any(name in self.closed_form for name in self.metrics):
             return {}
         costs = self.space.costs(archs)
-        return {name: costs[name] for name in self.metrics if name in self.computed}
+        return {name: costs[name] for name in self.metrics if name in self.closed_form}
 
 
 class Strategy(ABC):

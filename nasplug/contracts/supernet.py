@@ -51,7 +51,7 @@ class SuperNetwork(ABC):
         """
         return None
 
-    def mix(self, weights: Sequence[torch.Tensor]) -> None:
+    def relax(self, weights: Sequence[torch.Tensor]) -> None:
         """From now on, forward computes a mixture of all sub-networks, until `activate`.
 
         `weights` holds a tensor for every design variable, shape (options,): how much each option's

@@ -32,7 +32,7 @@ class Task(ABC):
     metrics: Mapping[str, Metric]
     """What `quality` gives, the main one first."""
 
-    dims: Mapping[str, int] = {}
+    network_dimensions: Mapping[str, int] = {}
     """What a network must fit: arguments of a space that are taken from here where the user names
     none, e.g. {"num_classes": 10, "in_channels": 1, "image_size": 32}."""
 

@@ -101,13 +101,13 @@ def full_trials(archs: Archs) -> list[Trial]:
 class Measurement:
     """What was measured of one architecture: values in each metric's unit, and the seconds it took.
 
-    `spread` holds the uncertainty of a value where the evaluator knows one (same unit). `load`, which is
+    `std` holds the uncertainty of a value where the evaluator knows one (same unit). `load`, which is
     set where times were measured, is how many cores other processes kept busy meanwhile.
     """
 
     values: Mapping[str, float]
     seconds: float = 0.0
-    spread: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    std: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     load: float | None = None
 
 

@@ -35,14 +35,14 @@ class EvaluatorChain(Evaluator):
         return EvaluatorChain([evaluator for evaluator, _ in self._share(names)])
 
     @property
-    def chunk(self) -> int:  # type: ignore[override]
+    def preferred_batch(self) -> int:  # type: ignore[override]
         """The smallest of theirs."""
-        return min((e.chunk for e in self.evaluators), default=1)
+        return min((e.preferred_batch for e in self.evaluators), default=1)
 
     @property
-    def computed(self) -> tuple[str, ...]:  # type: ignore[override]
+    def closed_form(self) -> tuple[str, ...]:  # type: ignore[override]
         """Those metrics that the evaluator which measures them takes from the space."""
-        return tuple(name for name, e in self._measures().items() if name in e.computed)
+        return tuple(name for name, e in self._measures().items() if name in e.closed_form)
 
     @property
     def runs_alone(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -97,4 +97,4 @@ def merge(old: Outcome, new: Outcome) -> Outcome:
     if isinstance(new, Failure) or isinstance(old, Failure):
         return Failure(new.error if isinstance(new, Failure) else "", seconds)
     load = new.load if old.load is None else old.load
-    return Measurement({**old.values, **new.values}, seconds, {**old.spread, **new.spread}, load)
+    return Measurement({**old.values, **new.values}, seconds, {**old.std, **new.std}, load)

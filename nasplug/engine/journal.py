@@ -141,11 +141,14 @@ def _apply(operation: dict[str, Any], found: Contents, space: SearchSpace) -> No
 
 def keep(table: RecordTable, attributes: Mapping[str, Any]) -> None:
     """Add the record that a trial's user attributes are."""
-    values, spread = attributes.get("metrics", NOTHING), attributes.get("spread", NOTHING)
+    values, std = (
+        attributes.get("metrics", NOTHING),
+        attributes.get("std") or attributes.get("spread", NOTHING),
+    )  # its name until 0.1
     error = None if "metrics" in attributes else str(attributes["error"])
     number, arch = attributes["number"], attributes["architecture"]
-    if not (isinstance(values, Mapping) and isinstance(spread, Mapping) and isinstance(arch, list)):
+    if not (isinstance(values, Mapping) and isinstance(std, Mapping) and isinstance(arch, list)):
         raise ValueError("it is not a record of nasplug's")
     load = attributes.get("load")
     trial = Trial(tuple(arch), attributes.get("fidelity", 1.0), attributes.get("repeat", 0))
-    table.append(number, trial, attributes["seconds"], values, spread, error, load)
+    table.append(number, trial, attributes["seconds"], values, std, error, load)

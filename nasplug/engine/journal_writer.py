@@ -92,7 +92,7 @@ def attributes(record: Record) -> dict[str, Any]:
     if record.trial.repeat:
         kept["repeat"] = record.trial.repeat
     if isinstance(outcome, Measurement):
-        kept |= {"metrics": dict(outcome.values), "spread": dict(outcome.spread)}
+        kept |= {"metrics": dict(outcome.values), "std": dict(outcome.std)}
         return kept if outcome.load is None else kept | {"load": outcome.load}
     return kept | {"error": outcome.error}
 

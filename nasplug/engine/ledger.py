@@ -22,7 +22,7 @@ class Ledger:
     `storage` is any Optuna storage address, "memory", or None for a journal file in `folder`. The
     caller holds the folder: nobody else writes to it. Trials bear the design variables as
     parameters, the objectives as values, and as user attributes `number`, `architecture`,
-    `metrics`, `spread`, `seconds` and `error`.
+    `metrics`, `std`, `seconds` and `error`.
 
     A journal holds the run's study alone, and whatever that is called, it is the run's: the folder
     may be renamed, copied, or reached by another path. In a storage that others share, the study

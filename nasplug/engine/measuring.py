@@ -38,16 +38,18 @@ class Measuring:
 
     def __call__(self, trials: Sequence[Trial]) -> Iterator[tuple[int, Outcome]]:
         """(position, outcome) of each of `trials`."""
-        chunk = self._rest.evaluator.chunk
+        preferred_batch = self._rest.evaluator.preferred_batch
         if not self._alone.names:
-            yield from self._executor.run(self._rest, trials, chunk)
+            yield from self._executor.run(self._rest, trials, preferred_batch)
             return
         workers = self._executor.workers
-        for places in chunks(len(trials), chunk if workers == 1 else chunk * workers * SLICE):
+        for places in chunks(
+            len(trials), preferred_batch if workers == 1 else preferred_batch * workers * SLICE
+        ):
             some = [trials[i] for i in places]
             found: dict[int, Outcome] = {}
             if self._rest.names:
-                found = dict(self._executor.run(self._rest, some, chunk))
+                found = dict(self._executor.run(self._rest, some, preferred_batch))
             for k, i in enumerate(places):
                 outcome = found.get(k, Measurement({}))
                 yield i, outcome if isinstance(outcome, Failure) else self._timed(outcome, some[k])
@@ -60,7 +62,7 @@ class Measuring:
         if outcome.seconds > SHORT:
             self._warn(outcome.load or 0.0)
         values = {name: outcome.values[name] for name in self._names}
-        return Measurement(values, outcome.seconds, outcome.spread, outcome.load)
+        return Measurement(values, outcome.seconds, outcome.std, outcome.load)
 
     def _warn(self, load: float) -> None:
         cores = os.cpu_count() or 1

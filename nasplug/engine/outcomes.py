@@ -30,9 +30,9 @@ def _plain(outcome: Any, names: Sequence[str]) -> Outcome:
     try:
         if not isinstance(outcome, Measurement):
             raise TypeError(f"an outcome must be Measurement or Failure, but got {shown(outcome)}")
-        values, spread = outcome.values, outcome.spread
-        if not (isinstance(values, Mapping) and isinstance(spread, Mapping)):
-            raise TypeError("values and spread must be mappings from metric names to numbers")
+        values, std = outcome.values, outcome.std
+        if not (isinstance(values, Mapping) and isinstance(std, Mapping)):
+            raise TypeError("values and std must be mappings from metric names to numbers")
         if missing := [name for name in names if name not in values]:
             raise ValueError(
                 f"{missing[0]} must be measured, but the result has {shown([*values])}"
@@ -40,7 +40,7 @@ def _plain(outcome: Any, names: Sequence[str]) -> Outcome:
         return Measurement(
             {name: _number(name, values[name]) for name in names},
             _seconds(outcome),
-            {name: _number(f"spread of {name}", spread[name]) for name in names if name in spread},
+            {name: _number(f"std of {name}", std[name]) for name in names if name in std},
         )
     except (TypeError, ValueError) as error:
         return Failure(clean(error))

@@ -40,7 +40,7 @@ class RecordTable:
         self._archs = array(self._code)
         self._numbers, self._seconds = array("q"), array("d")
         self._values: dict[str, array[float]] = {}
-        self._spread: dict[str, array[float]] = {}
+        self._std: dict[str, array[float]] = {}
         self._load: dict[str, array[float]] = {}  # one column at most: where times were measured
         self.errors: dict[int, str] = {}
         """Row to reason, of those that failed."""
@@ -65,12 +65,12 @@ class RecordTable:
     def add(self, record: Record) -> None:
         """One more record."""
         outcome = record.outcome
-        values, spread, error, load = NOTHING, NOTHING, None, None
+        values, std, error, load = NOTHING, NOTHING, None, None
         if isinstance(outcome, Measurement):
-            values, spread, load = outcome.values, outcome.spread, outcome.load
+            values, std, load = outcome.values, outcome.std, outcome.load
         else:
             error = outcome.error
-        self.append(record.number, record.trial, outcome.seconds, values, spread, error, load)
+        self.append(record.number, record.trial, outcome.seconds, values, std, error, load)
 
     def append(
         self,
@@ -78,7 +78,7 @@ class RecordTable:
         trial: Trial,
         seconds: float,
         values: Mapping[str, Any],
-        spread: Mapping[str, Any],
+        std: Mapping[str, Any],
         error: str | None,
         load: float | None = None,
     ) -> None:
@@ -96,8 +96,8 @@ class RecordTable:
             self.partial[row] = (trial.fidelity, trial.repeat)
         self._seconds.append(seconds)
         _fill(self._values, values, row)
-        if spread or self._spread:
-            _fill(self._spread, spread, row)
+        if std or self._std:
+            _fill(self._std, std, row)
         if load is not None or self._load:
             _fill(self._load, {"load": load}, row)
         if error is not None:
@@ -117,9 +117,9 @@ class RecordTable:
         seconds = self._seconds[row]
         if row in self.errors:
             return Record(self._numbers[row], trial, Failure(self.errors[row], seconds))
-        values, spread = _at(self._values, row), _at(self._spread, row)
+        values, std = _at(self._values, row), _at(self._std, row)
         load = _at(self._load, row).get("load")
-        return Record(self._numbers[row], trial, Measurement(values, seconds, spread, load))
+        return Record(self._numbers[row], trial, Measurement(values, seconds, std, load))
 
     # ---- many rows -----------------------------------------------------------------------------
 
@@ -154,13 +154,13 @@ class RecordTable:
         """A metric of `rows`, NaN where it was not measured."""
         return self._column(self._values, name, rows)
 
-    def spread(self, name: str, rows: IntArray | slice = ALL) -> FloatArray:
+    def std(self, name: str, rows: IntArray | slice = ALL) -> FloatArray:
         """The uncertainty of a metric of `rows`, NaN where it is not known."""
-        return self._column(self._spread, name, rows)
+        return self._column(self._std, name, rows)
 
-    def spreads(self) -> set[str]:
-        """The metrics of which some row has a spread."""
-        return set(self._spread)
+    def with_std(self) -> set[str]:
+        """The metrics of which some row has a std."""
+        return set(self._std)
 
     def seconds(self, rows: IntArray | slice = ALL) -> FloatArray:
         """What the measurement of each of `rows` took."""

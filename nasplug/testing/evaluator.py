@@ -41,7 +41,7 @@ class EvaluatorContract:
     def test_metrics_have_a_direction(self, evaluator: Evaluator) -> None:
         assert evaluator.metrics
         assert all(m.direction in ("minimize", "maximize") for m in evaluator.metrics.values())
-        assert set(evaluator.computed) <= set(evaluator.metrics)
+        assert set(evaluator.closed_form) <= set(evaluator.metrics)
         assert set(evaluator.runs_alone) <= set(evaluator.metrics)
 
     def test_measures_what_is_asked_and_only_that(

@@ -144,7 +144,7 @@ class ToyTask(Task):
         self.columns, self.classes, self.samples = columns, classes, samples
 
     @property
-    def dims(self) -> Mapping[str, int]:  # type: ignore[override]
+    def network_dimensions(self) -> Mapping[str, int]:  # type: ignore[override]
         """The sizes that a space must have."""
         return {"columns": self.columns, "classes": self.classes}
 
@@ -185,8 +185,8 @@ class ToyEvaluator(Evaluator):
     `seconds` is how long one takes.
     """
 
-    def __init__(self, fails: int = 0, seconds: float = 0.0, chunk: int = 1) -> None:
-        self.fails, self.seconds, self.chunk = fails, seconds, chunk
+    def __init__(self, fails: int = 0, seconds: float = 0.0, preferred_batch: int = 1) -> None:
+        self.fails, self.seconds, self.preferred_batch = fails, seconds, preferred_batch
 
     metrics = {"score": Metric("", "maximize"), "cost": Metric("ms", "minimize")}
 

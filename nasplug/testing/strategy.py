@@ -46,8 +46,8 @@ class StrategyContract:
             Objective("macs", "", "minimize"),
             Objective("params", "", "minimize"),
         )[: self.objectives]
-        computed = tuple(g.name for g in goals if g.name in ("macs", "params"))
-        return Problem(space or ToySpace(layers=5), goals, seed=seed, computed=computed)
+        closed_form = tuple(g.name for g in goals if g.name in ("macs", "params"))
+        return Problem(space or ToySpace(layers=5), goals, seed=seed, closed_form=closed_form)
 
     def values(self, problem: Problem, archs: Sequence[Architecture], fails: int = 0) -> FloatArray:
         """What the toy evaluator measures."""

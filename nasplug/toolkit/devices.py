@@ -15,7 +15,7 @@ from nasplug.toolkit.nested import map_tensors
 Module = TypeVar("Module", bound=nn.Module)
 
 
-def pick(device: str) -> torch.device:
+def resolve_device(device: str) -> torch.device:
     """The device called `device`; "auto" is CUDA where there is one, else the CPU."""
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -30,7 +30,7 @@ def pick(device: str) -> torch.device:
     return chosen
 
 
-def place(model: Module, device: torch.device) -> Module:
+def to_channels_last(model: Module, device: torch.device) -> Module:
     """`model` on `device`, its convolutions channels-last."""
     return channels_last(model.to(device))
 

@@ -31,7 +31,11 @@ def search_on_predictions(
 
     >>> archs, values = search_on_predictions(problem, NSGA2(), model, 20_000, seed=1)
     """
-    inner.setup(replace(problem, seed=seed, first=(), prefer=None, budget=evaluations))
+    inner.setup(
+        replace(
+            problem, seed=seed, initial_architectures=(), candidate_scorer=None, budget=evaluations
+        )
+    )
     archs = [np.empty((0, len(problem.space.variables)), np.int64)]
     values = [np.empty((0, len(problem.metrics)))]
     left = evaluations

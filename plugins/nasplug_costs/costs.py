@@ -29,7 +29,7 @@ class Costs(Evaluator):
 
     Params and macs are exact: the space's closed form where it has one, else counted on the built
     network (`nasplug.multiply_adds` says what counts). Latency is the median of repeated runs in
-    inference mode, after `warm_up` runs, with `threads` threads; its spread is the interquartile
+    inference mode, after `warm_up` runs, with `threads` threads; its std is the interquartile
     range. Other costs that the space computes are metrics as well, smaller being better.
     """
 
@@ -52,14 +52,14 @@ class Costs(Evaluator):
         self.seconds = seconds
 
     @cached_property
-    def computed(self) -> tuple[str, ...]:  # type: ignore[override]
+    def closed_form(self) -> tuple[str, ...]:  # type: ignore[override]
         """The metrics that the space knows in closed form."""
         return tuple(name for name in self.space.costs([self.space.smallest]) if name != "latency")
 
     @property
     def metrics(self) -> Mapping[str, Metric]:
         """params and macs are counts, without a unit."""
-        names = dict.fromkeys(("params", "macs", *self.computed))
+        names = dict.fromkeys(("params", "macs", *self.closed_form))
         counts = {name: Metric("", "minimize") for name in names}
         return {**counts, "latency": Metric("ms", "minimize")}
 
@@ -67,8 +67,8 @@ class Costs(Evaluator):
         """Closed forms for all at once; a network is built only where something is left to measure."""
         archs = [trial.arch for trial in trials]
         start = time.perf_counter()
-        known = [name for name in names if name in self.computed]
-        left = [name for name in names if name not in self.computed]
+        known = [name for name in names if name in self.closed_form]
+        left = [name for name in names if name not in self.closed_form]
         columns = self.space.costs(archs) if known else {}
         share = (time.perf_counter() - start) / max(len(archs), 1)
         return [
@@ -80,7 +80,7 @@ class Costs(Evaluator):
         self, arch: Architecture, values: dict[str, float], names: Sequence[str], seconds: float
     ) -> Outcome:
         start = time.perf_counter()
-        spread = {}
+        std = {}
         if names:
             with seeded(0):
                 model = self.space.build(arch)
@@ -90,10 +90,10 @@ class Costs(Evaluator):
                     values["macs"] = float(multiply_adds(model, self.space.example_inputs(1)))
                 if "latency" in names:
                     inputs = self.space.example_inputs(self.batch_size)
-                    values["latency"], spread["latency"] = latency(
+                    values["latency"], std["latency"] = latency(
                         model, inputs, self._place, self.threads, self.warm_up, self.seconds
                     )
-        return Measurement(values, seconds + time.perf_counter() - start, spread)
+        return Measurement(values, seconds + time.perf_counter() - start, std)
 
     @property
     def _place(self) -> torch.device:

@@ -12,7 +12,7 @@ from multiprocessing.connection import wait
 from typing import Any, final
 
 from nasplug import PositiveInt
-from nasplug.contracts.errors import NasplugError, at_least
+from nasplug.contracts.errors import NasplugError, require_at_least
 from nasplug.contracts.executor import Executor, Measure
 from nasplug.contracts.types import Failure, Outcome, Trial
 from nasplug.toolkit.batches import chunks
@@ -43,7 +43,7 @@ class Processes(Executor):
     survives = True
 
     def __init__(self, workers: PositiveInt = 2, timeout: float | None = None) -> None:
-        at_least("workers of executor=processes", workers, 1)
+        require_at_least("workers of executor=processes", workers, 1)
         if timeout is not None and not 0 < timeout < float("inf"):
             raise NasplugError(
                 f"timeout of executor=processes must be a positive number of seconds, got {timeout}"
@@ -57,12 +57,14 @@ class Processes(Executor):
         self._starts, self._last_end = 0, ""
 
     def run(
-        self, measure: Measure, trials: Sequence[Trial], chunk: int
+        self, measure: Measure, trials: Sequence[Trial], preferred_batch: int
     ) -> Iterator[tuple[int, Outcome]]:
         """In the order of arrival."""
-        chunk = max(1, min(chunk, -(-len(trials) // self.workers)))
+        preferred_batch = max(1, min(preferred_batch, -(-len(trials) // self.workers)))
         again: list[int] = []
-        for i, outcome in self._measure(measure, trials, chunks(len(trials), chunk), self.workers):
+        for i, outcome in self._measure(
+            measure, trials, chunks(len(trials), preferred_batch), self.workers
+        ):
             if outcome is None:
                 again.append(i)
             else:

@@ -86,7 +86,7 @@ class Interactions(Task):
         return feedback
 
     @cached_property
-    def dims(self) -> Mapping[str, int]:  # type: ignore[override]
+    def network_dimensions(self) -> Mapping[str, int]:  # type: ignore[override]
         """Users and items: the rows of a network's tables. With a path, its files are read."""
         source = self if self.path is None else self.feedback
         return {"users": source.users, "items": source.items}

@@ -7,7 +7,7 @@ from itertools import islice
 
 import numpy as np
 
-from nasplug import NasplugError, Problem, at_least
+from nasplug import NasplugError, Problem, require_at_least
 from nasplug.contracts.types import Architecture, FloatArray
 from nasplug_oneshot.costs import Costs, Penalty
 from nasplug_oneshot.proposals import BATCH, Batches, the_rest
@@ -19,9 +19,9 @@ Search = Callable[[Penalty | None, int], Iterator[Architecture]]
 
 def check(first: int, derived: int, sweep: Sequence[float], limit: float) -> None:
     """An error in one line for knobs that make no sweep."""
-    at_least("strategy.first", first, 0)
-    at_least("strategy.derived", derived, 1)
-    at_least("strategy.limit", limit, 0)
+    require_at_least("strategy.first", first, 0)
+    require_at_least("strategy.derived", derived, 1)
+    require_at_least("strategy.limit", limit, 0)
     if not sweep or min(sweep) < 0:
         raise NasplugError(
             f"strategy.sweep must be weights of at least 0, but got {list(sweep)}; e.g. [0, 0.1]"
@@ -29,9 +29,9 @@ def check(first: int, derived: int, sweep: Sequence[float], limit: float) -> Non
 
 
 def opening(problem: Problem, costs: Costs, n: int, rng: np.random.Generator) -> list[Architecture]:
-    """What is measured before anything is trained: `n` of `problem.first`, filled up at random where
-    costs must be learnt."""
-    archs = list(problem.first[:n])
+    """What is measured before anything is trained: `n` of `problem.initial_architectures`,
+    filled up at random where costs must be learnt."""
+    archs = list(problem.initial_architectures[:n])
     more = n - len(archs) if costs.learnt else 0
     return archs + [tuple(row) for row in problem.space.sample(more, rng, archs).tolist()]
 

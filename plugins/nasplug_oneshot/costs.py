@@ -38,7 +38,7 @@ class Costs:
             constraints=tuple(c for c in problem.constraints if c.name not in quality),
         )
         self.names = self.problem.metrics
-        self.learnt = [name for name in self.names if name not in problem.computed]
+        self.learnt = [name for name in self.names if name not in problem.closed_form]
         self._columns = [problem.metrics.index(name) for name in self.learnt]
         self._archs: list[Architecture] = []
         self._rows: list[FloatArray] = []
@@ -59,7 +59,7 @@ class Costs:
             if self._model is None:
                 self._model = _Linear(self.space, self._archs, self._rows)
             out[:, [self.names.index(name) for name in self.learnt]] = self._model(archs)
-        for name, exact in self.problem.known(archs).items():
+        for name, exact in self.problem.closed_form_values(archs).items():
             out[:, self.names.index(name)] = exact
         return out
 

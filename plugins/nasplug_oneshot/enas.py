@@ -16,8 +16,8 @@ from nasplug import (
     Problem,
     Range,
     Strategy,
-    at_least,
     progress,
+    require_at_least,
     seeded,
 )
 from nasplug.contracts.types import Architecture, FloatArray, Record, Trial
@@ -77,9 +77,9 @@ class Enas(Strategy):
         device: str = "auto",
     ) -> None:
         check(first, derived, sweep, limit)
-        at_least("strategy.hidden", hidden, 1)
-        at_least("strategy.episodes", episodes, 2)
-        at_least("strategy.samples", samples, 1)
+        require_at_least("strategy.hidden", hidden, 1)
+        require_at_least("strategy.episodes", episodes, 2)
+        require_at_least("strategy.samples", samples, 1)
         training.check_first(weights_first)
         self.training = training
         self.hidden = hidden

@@ -91,7 +91,7 @@ class GradientSearch(Strategy):
         task = the_task(problem)
         counts = [len(v.options) for v in problem.space.variables]
         with seeded(problem.seed):
-            problem.space.supernet().mix([torch.full((n,), 1 / n) for n in counts])
+            problem.space.supernet().relax([torch.full((n,), 1 / n) for n in counts])
         self._costs = Costs(problem, tuple(task.metrics))
         self._problem = problem
 
@@ -161,7 +161,7 @@ class _Learner:
                 self._learn(batch, other, done)
             constants = [alpha.detach() for alpha in self.alphas]
             relaxed = self.strategy.relaxation.for_weights(constants, done, self.generator)
-            self.shared.supernet.mix(relaxed)
+            self.shared.supernet.relax(relaxed)
             losses.append(self.shared.step(batch))
         return float(np.mean(losses))
 
@@ -176,7 +176,7 @@ class _Learner:
         def loss(of: Any) -> torch.Tensor:
             self.generator.set_state(drawn)
             relaxed = self.strategy.relaxation.for_alphas(self.alphas, done, self.generator)
-            self.shared.supernet.mix(relaxed)
+            self.shared.supernet.relax(relaxed)
             return self.shared.loss(of)
 
         found = architecture_gradient(

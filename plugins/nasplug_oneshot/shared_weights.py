@@ -19,10 +19,10 @@ from nasplug import (
     Range,
     SuperNetwork,
     Task,
-    at_least,
+    require_at_least,
     seeded,
 )
-from nasplug.toolkit.devices import move, pick
+from nasplug.toolkit.devices import move, resolve_device
 from nasplug.toolkit.gradient_step import gradient_step
 
 
@@ -48,8 +48,8 @@ class Training:
         weight_decay: NonNegativeFloat = 3e-4,
         clip: NonNegativeFloat = 5.0,
     ) -> None:
-        at_least("epochs of strategy.training", epochs, 1)
-        at_least("batch_size of strategy.training", batch_size, 2)
+        require_at_least("epochs of strategy.training", epochs, 1)
+        require_at_least("batch_size of strategy.training", batch_size, 2)
         self.epochs = epochs
         self.batch_size = batch_size
         self.lr = lr
@@ -70,14 +70,14 @@ class Training:
 class SharedWeights:
     """A fresh super-network on its device, and its optimiser.
 
-    Order of calls: `batches` once an epoch; for each, `activate` or `mix` of `supernet`, then `step`.
+    Order of calls: `batches` once an epoch; for each, `activate` or `relax` of `supernet`, then `step`.
     """
 
     def __init__(self, problem: Problem, training: Training, device: str, seed: int) -> None:
         self.task = the_task(problem)
         self.training = training
         self.seed = seed
-        self.device = pick(device)
+        self.device = resolve_device(device)
         with seeded(seed):
             self.supernet: SuperNetwork = problem.space.supernet()
         self.module = cast(nn.Module, self.supernet).to(self.device).train()

@@ -14,8 +14,8 @@ from nasplug import (
     Problem,
     SearchSpace,
     Strategy,
-    at_least,
     progress,
+    require_at_least,
     seeded,
 )
 from nasplug.contracts.types import Architecture, FloatArray, IntArray, Record, Trial
@@ -60,9 +60,9 @@ class SinglePath(Strategy):
         derived: PositiveInt = 8,
         device: str = "auto",
     ) -> None:
-        at_least("strategy.evaluations", evaluations, 1)
-        at_least("strategy.first", first, 0)
-        at_least("strategy.derived", derived, 1)
+        require_at_least("strategy.evaluations", evaluations, 1)
+        require_at_least("strategy.first", first, 0)
+        require_at_least("strategy.derived", derived, 1)
         self.inner = inner
         self.training = training
         self.evaluations = evaluations

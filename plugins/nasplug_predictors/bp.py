@@ -17,7 +17,7 @@ from nasplug import (
     PositiveInt,
     Range,
     SearchSpace,
-    at_least,
+    require_at_least,
     seeded,
 )
 from nasplug.contracts.types import FloatArray
@@ -59,9 +59,9 @@ class BP:
         weight_decay: NonNegativeFloat = 5e-4,
         seed: NonNegativeInt = 0,
     ) -> None:
-        at_least("layers of bp", layers, 1)
-        at_least("hidden of bp", hidden, 1)
-        at_least("epochs of bp", epochs, 1)
+        require_at_least("layers of bp", layers, 1)
+        require_at_least("hidden of bp", hidden, 1)
+        require_at_least("epochs of bp", epochs, 1)
         self.layers = layers
         self.hidden = hidden
         self.dropout = dropout

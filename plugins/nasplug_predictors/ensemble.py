@@ -7,7 +7,7 @@ from typing import Annotated, Any, final
 
 import numpy as np
 
-from nasplug import NasplugError, NonNegativeInt, Predictor, Range, at_least
+from nasplug import NasplugError, NonNegativeInt, Predictor, Range, require_at_least
 from nasplug.contracts.types import FloatArray
 
 
@@ -34,7 +34,7 @@ class Ensemble:
         share: Annotated[float, Range(gt=0, le=1)] = 0.8,
         seed: NonNegativeInt = 0,
     ) -> None:
-        at_least("members of ensemble", members, 2)
+        require_at_least("members of ensemble", members, 2)
         if not 0 < share <= 1:
             raise NasplugError(f"share of ensemble must be in 0..1, but got {share}")
         self.predictor = predictor

@@ -57,7 +57,7 @@ class Proxies(Evaluator):
 
     An architecture's network is built with weights of `seed` and scored on batches of `batch_size`;
     proxies that are wanted together share their passes. With `repeats`, scores are means over as
-    many weights and batches, and the spread is their standard deviation.
+    many weights and batches, and the std is their standard deviation.
 
     An aggregator ranks an architecture among `population` random ones of the space, always the same,
     which are scored when one is first wanted; `scores` ranks within a given set instead, as
@@ -240,7 +240,7 @@ class Proxies(Evaluator):
             if isinstance(score, Failure):
                 return Failure(score.error, time.perf_counter() - start)
             scored[name] = score
-        values, spread = {}, {}
+        values, std = {}, {}
         for name, part in parts.items():
             if isinstance(part, Aggregator):
                 mine = [scored[member][0] for member in part.members]
@@ -248,5 +248,5 @@ class Proxies(Evaluator):
             else:
                 values[name], deviation = scored[name]
                 if self.repeats > 1:
-                    spread[name] = deviation
-        return Measurement(values, time.perf_counter() - start, spread)
+                    std[name] = deviation
+        return Measurement(values, time.perf_counter() - start, std)

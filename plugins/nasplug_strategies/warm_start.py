@@ -19,12 +19,12 @@ def warm_start_architectures(
 
     `warm_start` is the folder of another run (its front is taken) or one of its CSV files (all of
     `runs/OTHER/results.csv`). They are measured again, for this problem's objectives (Appendix E of
-    the DyNAS-T paper: the front of a search for MACs warms a search for latency). `problem.first`
-    follows, until there are `most` in all.
+    the DyNAS-T paper: the front of a search for MACs warms a search for latency).
+    `problem.initial_architectures` follows, until there are `most` in all.
     """
     found = [] if warm_start is None else _read(Path(warm_start), problem.space)
     room = None if most is None else max(most - len(found), 0)
-    return found + [arch for arch in problem.first if arch not in found][:room]
+    return found + [arch for arch in problem.initial_architectures if arch not in found][:room]
 
 
 def fill_up(

@@ -14,7 +14,7 @@ from sklearn.datasets import load_digits
 from torch import nn
 from torch.nn import functional
 
-from nasplug import NonNegativeFloat, PositiveInt, Range, Task, at_least
+from nasplug import NonNegativeFloat, PositiveInt, Range, Task, require_at_least
 from nasplug_tasks.classification import METRICS, quality
 
 SPLIT_SEED = 0
@@ -52,7 +52,7 @@ class Digits(Task):
             ("calibration_images", calibration_images, 1),
             ("validation_batch", validation_batch, 1),
         ):
-            at_least(f"{name} of task=digits", value, least)
+            require_at_least(f"{name} of task=digits", value, least)
         self.image_size = image_size
         self.shift = shift
         self.rotation = rotation
@@ -60,7 +60,7 @@ class Digits(Task):
         self.label_smoothing = label_smoothing
         self.calibration_images = calibration_images
         self.validation_batch = validation_batch
-        self.dims = {"num_classes": 10, "in_channels": 1, "image_size": image_size}
+        self.network_dimensions = {"num_classes": 10, "in_channels": 1, "image_size": image_size}
 
     def train_batches(self, batch_size: int, seed: int, epoch: int = 0) -> Iterator[Batch]:
         """Shuffled and augmented; what is left over after full batches is dropped."""

@@ -24,7 +24,7 @@ from nasplug import (
     Range,
     Task,
     UnitInterval,
-    at_least,
+    require_at_least,
 )
 from nasplug_tasks.classification import METRICS, quality
 from nasplug_tasks.image_tree import class_folders, files_fingerprint, image_files, place
@@ -93,7 +93,7 @@ class ImageFolder(Task):
         self.workers = workers
 
     @property
-    def dims(self) -> dict[str, int]:  # type: ignore[override]
+    def network_dimensions(self) -> dict[str, int]:  # type: ignore[override]
         """As many classes as there are folders, and RGB images."""
         return {"num_classes": len(self.classes), "in_channels": 3, "image_size": self.image_size}
 
@@ -234,7 +234,7 @@ def _check(knobs: Mapping[str, Any]) -> None:
     for name, least in LEAST.items():
         if knobs[name] is None:
             continue
-        at_least(f"{name} of task=image_folder", knobs[name], least)
+        require_at_least(f"{name} of task=image_folder", knobs[name], least)
         if name in MOST_ONE and knobs[name] > 1:
             raise NasplugError(
                 f"{name} of task=image_folder must be at most 1, but got {knobs[name]}"

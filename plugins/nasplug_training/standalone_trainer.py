@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from nasplug import NasplugError, Task, seeded
-from nasplug.toolkit.devices import move, place, precision
+from nasplug.toolkit.devices import move, precision, to_channels_last
 from nasplug.toolkit.nested import map_tensors, tensors
 from nasplug_training.checkpoint import Checkpoint
 from nasplug_training.optimization import Optimization
@@ -60,11 +60,11 @@ class StandaloneTrainer:
         self.device = device
 
     def train(self, network: nn.Module, own: Sequence[int], checkpoint: Checkpoint | None) -> int:
-        """Train `network` in place, with the seed `own`; how many epochs it had.
+        """Train `network` in to_channels_last, with the seed `own`; how many epochs it had.
 
         It goes on from `checkpoint`, where something is saved. `Diverged` if the loss does.
         """
-        optimizer = self.optimization.make_optimizer(place(network, self.device))
+        optimizer = self.optimization.make_optimizer(to_channels_last(network, self.device))
         begin = self._restore(network, optimizer, checkpoint)
         with resized(network, self.image_size):
             for epoch in range(begin, self.epochs):

@@ -22,8 +22,8 @@ from nasplug import (
     SearchSpace,
     SuperNetwork,
     Task,
-    at_least,
     describe,
+    require_at_least,
     seeded,
 )
 from nasplug.contracts.capabilities import PublishedWeights
@@ -31,7 +31,7 @@ from nasplug.contracts.finalizer import Finalizer
 from nasplug.contracts.inputs import Inputs
 from nasplug.contracts.types import Outcome, Trial
 from nasplug.toolkit.cache import cache_folder
-from nasplug.toolkit.devices import pick, place, threads, to_cpu
+from nasplug.toolkit.devices import resolve_device, threads, to_channels_last, to_cpu
 from nasplug_training.checkpoint import Checkpoint
 from nasplug_training.failure_guard import guarded
 from nasplug_training.identity import of_supernet
@@ -89,7 +89,7 @@ class SuperNetEvaluator(Evaluator):
         self.training_threads = training_threads
         self.finalizers = list(finalizers)
         if training_threads is not None:
-            at_least("training_threads of evaluator=supernet", training_threads, 1)
+            require_at_least("training_threads of evaluator=supernet", training_threads, 1)
         if threads < 1 or calibration_batch < 1:
             raise NasplugError(
                 "threads and calibration_batch of evaluator=supernet must be at least 1, but got "
@@ -126,11 +126,11 @@ class SuperNetEvaluator(Evaluator):
         return {**self.__dict__, "_loaded": None, "_inputs": []}
 
     def _quality(self, arch: Architecture, names: Sequence[str]) -> dict[str, float]:
-        quality = measure(self._inherit(arch), self.task, pick(self.device), names)
+        quality = measure(self._inherit(arch), self.task, resolve_device(self.device), names)
         return {name: quality[name] for name in names}
 
     def _inherit(self, arch: Architecture) -> nn.Module:
-        supernet, device = self._supernet(), pick(self.device)
+        supernet, device = self._supernet(), resolve_device(self.device)
         if not self._inputs:
             self._inputs = calibration_inputs(self.task, self.calibration_batch, device)
         with seeded(self.seed):
@@ -144,7 +144,7 @@ class SuperNetEvaluator(Evaluator):
             module = cast(nn.Module, supernet)
             state, path = self._state(supernet)
             load(module, state, str(path))
-            place(module.eval(), pick(self.device))
+            to_channels_last(module.eval(), resolve_device(self.device))
             self._loaded = supernet
         return self._loaded
 
@@ -168,8 +168,8 @@ class SuperNetEvaluator(Evaluator):
             if address is None:
                 raise NasplugError(
                     f"no weights are published for {type(supernet).__name__} with "
-                    f"{dict(self.task.dims)}: a head of another size cannot take them; leave weights "
-                    "out to train it here, choose a task with the published number of classes, or "
+                    f"{dict(self.task.network_dimensions)}: a head of another size cannot take them; leave "
+                    "weights out to train it here, choose a task with the published number of classes, or "
                     "give weights=PATH"
                 )
             path = download(address, cache)
@@ -179,7 +179,12 @@ class SuperNetEvaluator(Evaluator):
         start = time.monotonic()
         with threads(self._identity["training_threads"]):
             trainer = Trainer(
-                supernet, self.space, self.task, self.training, self.seed, pick(self.device)
+                supernet,
+                self.space,
+                self.task,
+                self.training,
+                self.seed,
+                resolve_device(self.device),
             )
             reached = trainer.train(checkpoint)
         remarks = {"reached": reached, "seconds": round(time.monotonic() - start, 1)}
@@ -199,7 +204,7 @@ class SuperNetEvaluator(Evaluator):
             "task": describe(self.task),
             "training": describe(self.training),
             "seed": self.seed,
-            "device": pick(self.device).type,
+            "device": resolve_device(self.device).type,
             **self._identity,
             **versions(),
         }

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from nasplug import Architecture, NasplugError, SearchSpace, SuperNetwork, Task, progress, seeded
-from nasplug.toolkit.devices import detach, move, place, precision
+from nasplug.toolkit.devices import detach, move, precision, to_channels_last
 from nasplug_training import epochs
 from nasplug_training.checkpoint import Checkpoint
 from nasplug_training.schedule import Phase, Schedule
@@ -48,7 +48,7 @@ class Trainer:
         self.device = device
         self.plan = schedule.plan(space)
         self.all = Subspace(space)
-        self.model = place(cast(nn.Module, supernet), device)
+        self.model = to_channels_last(cast(nn.Module, supernet), device)
         self.optimizer = schedule.make_optimizer(self.model)
         self.teacher: nn.Module | None = None
 
@@ -100,7 +100,7 @@ class Trainer:
         if self.schedule.largest or not self.schedule.distillation_weight:
             return None
         with seeded(self.seed):
-            return place(self.supernet.extract(self.all.largest), self.device).train()
+            return to_channels_last(self.supernet.extract(self.all.largest), self.device).train()
 
     def _epoch(self, epoch: int, phase: Phase, local: int, steps: int, bar: Any) -> None:
         rng = np.random.default_rng([self.seed, epoch])

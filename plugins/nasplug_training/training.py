@@ -24,13 +24,13 @@ from nasplug import (
     Range,
     SearchSpace,
     Task,
-    at_least,
     describe,
+    require_at_least,
     seeded,
 )
 from nasplug.contracts.types import Outcome, Trial
 from nasplug.toolkit.cache import cache_folder
-from nasplug.toolkit.devices import pick, place, threads, to_cpu
+from nasplug.toolkit.devices import resolve_device, threads, to_channels_last, to_cpu
 from nasplug_training import epochs as lengths
 from nasplug_training.checkpoint import Checkpoint
 from nasplug_training.failure_guard import guarded
@@ -164,7 +164,7 @@ class TrainingEvaluator(Evaluator):
             )
             self._announced = True
         load(network, kept.state, str(kept.path))
-        return place(network, self._trainer.device)
+        return to_channels_last(network, self._trainer.device)
 
     def _train(self, network: nn.Module, arch: Architecture, checkpoint: Checkpoint | None) -> Any:
         start = time.monotonic()
@@ -185,7 +185,7 @@ class TrainingEvaluator(Evaluator):
             self.stop_after,
             self.stop_at,
             self.seed,
-            pick(self.device),
+            resolve_device(self.device),
         )
 
     @cached_property
@@ -206,20 +206,20 @@ class TrainingEvaluator(Evaluator):
             "architecture": list(arch),
             "network": made,
             "data": self._data,
-            "device": pick(self.device).type,
+            "device": resolve_device(self.device).type,
             **versions(),
         }
 
 
 def _check(made: TrainingEvaluator) -> None:
     for name, least in LEAST.items():
-        at_least(f"{name} of evaluator=training", getattr(made, name), least)
+        require_at_least(f"{name} of evaluator=training", getattr(made, name), least)
     if not 0 < made.share <= 1:
         raise NasplugError(
             f"share of evaluator=training must be above 0 and at most 1, but got {made.share}"
         )
     if made.image_size is not None:
-        at_least("image_size of evaluator=training", made.image_size, 1)
+        require_at_least("image_size of evaluator=training", made.image_size, 1)
 
 
 LEAST = {

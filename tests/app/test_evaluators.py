@@ -108,14 +108,14 @@ class Device(Evaluator):
     """Counts architectures."""
 
     metrics = {"latency": Metric("ms", "minimize"), "energy": Metric("mJ", "minimize")}
-    computed = ("latency", "energy")
-    chunk = 5
+    closed_form = ("latency", "energy")
+    preferred_batch = 5
 
     def evaluate(self, trials, names):
         archs = [trial.arch for trial in trials]
         values = {"latency": 1.0, "energy": 2.0}
         return [
-            Measurement({n: values[n] for n in names}, spread={n: 0.1 for n in names})
+            Measurement({n: values[n] for n in names}, std={n: 0.1 for n in names})
             if arch != (9,)
             else Failure("no luck")
             for arch in archs
@@ -125,11 +125,11 @@ class Device(Evaluator):
 def test_renamed_metrics_are_the_evaluator_s_under_other_names():
     renamed = RenamedMetrics(Device(), {"latency": "phone"})
     assert list(renamed.metrics) == ["phone", "energy"]
-    assert (renamed.computed, renamed.chunk) == (("energy",), 5)
+    assert (renamed.closed_form, renamed.preferred_batch) == (("energy",), 5)
     chain = EvaluatorChain([renamed, Device()])
     one, failed = chain.evaluate(full_trials([(0,), (9,)]), ["latency", "phone", "energy"])
     assert one.values == {"phone": 1.0, "energy": 2.0, "latency": 1.0}
-    assert set(one.spread) == {"phone", "energy", "latency"} and failed.error == "no luck"
+    assert set(one.std) == {"phone", "energy", "latency"} and failed.error == "no luck"
     swapped = RenamedMetrics(Device(), {"latency": "energy", "energy": "latency"})
     assert swapped.evaluate(full_trials([(0,)]), ["latency"])[0].values == {"latency": 2.0}
     with pytest.raises(NasplugError, match="unknown metric to rename 'speed'"):

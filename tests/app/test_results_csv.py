@@ -32,14 +32,14 @@ def table_of(records):
     return table
 
 
-def some(n, first=0, spread=()):
+def some(n, first=0, std=()):
     return [
         Record(i, Trial(ARCHS[i]), Failure("no luck, none", 0.5))
         if i % 7 == 3
         else Record(
             i,
             Trial(ARCHS[i]),
-            Measurement({"good": i / 7, "slow": 1e300 * i}, i / 3, {n: 0.25 for n in spread}),
+            Measurement({"good": i / 7, "slow": 1e300 * i}, i / 3, {n: 0.25 for n in std}),
         )
         for i in range(first, first + n)
     ]
@@ -47,9 +47,9 @@ def some(n, first=0, spread=()):
 
 number = st.floats(allow_nan=False, allow_infinity=False)
 values = st.fixed_dictionaries({"good": number, "slow": number})
-spreads = st.dictionaries(st.sampled_from(COLUMNS), number)
+with_std = st.dictionaries(st.sampled_from(COLUMNS), number)
 outcomes = st.one_of(
-    st.builds(Measurement, values, st.integers(0, 999).map(float), spreads),
+    st.builds(Measurement, values, st.integers(0, 999).map(float), with_std),
     st.builds(Failure, st.text(st.characters(categories=["L", "N", "P", "S"])), st.just(1.0)),
 )
 
@@ -89,7 +89,7 @@ def test_a_space_with_words_of_its_own_is_asked(tmp_path):
 
 class TestSpread:
     def test_a_column_where_any_row_has_one(self, tmp_path):
-        table = table_of([*some(5), *some(5, 5, spread=["good"])])
+        table = table_of([*some(5), *some(5, 5, std=["good"])])
         results_csv.Results(tmp_path / "r.csv", SPACE, COLUMNS).write(table)
         frame = pd.read_csv(tmp_path / "r.csv")
         assert list(frame)[:6] == ["number", "status", "good", "good_std", "slow", "architecture"]
@@ -100,7 +100,7 @@ class TestSpread:
         file, table = results_csv.Results(tmp_path / "r.csv", SPACE, COLUMNS), table_of(some(5))
         file.write(table)
         assert "good_std" not in pd.read_csv(tmp_path / "r.csv")
-        for record in some(5, 5, spread=["good"]):
+        for record in some(5, 5, std=["good"]):
             table.add(record)
         file.write(table)
         assert pd.read_csv(tmp_path / "r.csv")["good_std"].notna().sum() == 5

@@ -39,7 +39,7 @@ def storage(folder):
 
 
 def sample_records(space, n, rng):
-    """Measurements, some with a spread, and failures, in an order that is not that of numbers."""
+    """Measurements, some with a std, and failures, in an order that is not that of numbers."""
     archs = [tuple(row) for row in space.sample(n, rng).tolist()]
     outcomes = [
         Failure(f"no {i} \ud800 \n", 0.5)
@@ -123,7 +123,7 @@ def add_with_optuna(study, space, goals, record):
         "seconds": record.outcome.seconds,
     }
     if done:
-        kept |= {"metrics": dict(record.outcome.values), "spread": dict(record.outcome.spread)}
+        kept |= {"metrics": dict(record.outcome.values), "std": dict(record.outcome.std)}
     else:
         kept["error"] = record.outcome.error
     study.add_trial(

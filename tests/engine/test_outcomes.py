@@ -98,10 +98,10 @@ NO_OUTCOMES = {
         lambda values: Measurement({"good": 1.0}),
         "slow must be measured, but the result has ['good']",
     ),
-    "no mapping": (lambda values: Measurement([1, 2]), "values and spread must be mappings"),
-    "spread": (
+    "no mapping": (lambda values: Measurement([1, 2]), "values and std must be mappings"),
+    "std": (
         lambda values: Measurement(values, 0.0, {"good": "wide"}),
-        "spread of good must be a finite number, but got 'wide' (str)",
+        "std of good must be a finite number, but got 'wide' (str)",
     ),
     "error None": (lambda values: Failure(None), "None"),
     "error bytes": (lambda values: Failure(b"\xff"), "b'\\xff'"),
@@ -151,8 +151,8 @@ def test_only_what_was_asked_for_reaches_the_ledger(tmp_path):
         )
     )
     run = find(evaluator, run=tmp_path / "r")
-    measured = [r.outcome for r in run.records if r.outcome.spread]
-    assert measured and all(o.spread == {"good": 0.5} for o in measured)
+    measured = [r.outcome for r in run.records if r.outcome.std]
+    assert measured and all(o.std == {"good": 0.5} for o in measured)
     assert all(set(r.outcome.values) == {"good", "slow"} for r in run.records)
     for line in (tmp_path / "r" / "journal.log").read_text().splitlines():
         json.loads(line)
@@ -161,7 +161,7 @@ def test_only_what_was_asked_for_reaches_the_ledger(tmp_path):
 @pytest.mark.parametrize("wrong", [[], None, "text", 5, [Measurement({})] * 3])
 def test_not_one_outcome_an_architecture(wrong):
     class Uncounted(LightEvaluator):
-        chunk = 2
+        preferred_batch = 2
 
         def evaluate(self, trials, names):
             archs = [trial.arch for trial in trials]
@@ -189,7 +189,7 @@ ENDS = {
 @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS.keys())
 def test_what_code_raises_to_end_its_process_fails_its_architecture_alone(end):
     class Ending(LightEvaluator):
-        chunk = 3
+        preferred_batch = 3
 
         def evaluate(self, trials, names):
             archs = [trial.arch for trial in trials]

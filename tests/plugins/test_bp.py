@@ -12,7 +12,7 @@ from nasplug_strategies.predictor_guided.binary_relation import BinaryRelation
 from scipy.stats import kendalltau
 from sklearn.linear_model import Ridge
 
-from nasplug import NasplugError, Objective, Preference, Problem, SearchSpace, Variable
+from nasplug import CandidateScorer, NasplugError, Objective, Problem, SearchSpace, Variable
 from nasplug.testing import PredictorContract, StrategyContract, ToySpace
 
 QUICK = {"layers": 2, "hidden": 16, "epochs": 60, "learning_rate": 0.01}
@@ -145,7 +145,7 @@ def test_a_preference_teaches_the_predictor_that_chooses_the_first():
         asked.append(len(archs))
         return worth(archs)
 
-    strategy.setup(problem(prefer=Preference(score)))
+    strategy.setup(problem(candidate_scorer=CandidateScorer(score)))
     taught = worth(ask(strategy, 20))
     strategy.setup(problem())
     assert asked == [100]
@@ -155,7 +155,7 @@ def test_a_preference_teaches_the_predictor_that_chooses_the_first():
 @pytest.mark.parametrize("score", [lambda a: np.full(len(a), np.nan), lambda a: np.zeros(len(a))])
 def test_scores_that_teach_nothing_do_no_harm(score):
     strategy = BinaryRelation(BP(**QUICK), batch=10, pretrain=20)
-    strategy.setup(problem(prefer=Preference(score)))
+    strategy.setup(problem(candidate_scorer=CandidateScorer(score)))
     assert len(set(ask(strategy, 10))) == 10
 
 

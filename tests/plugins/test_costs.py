@@ -76,14 +76,14 @@ def test_counts_by_hand_and_in_closed_form_agree():
         assert one.values == other.values
         assert one.values["params"] == 27 * width + 2 * width + 10 * width + 10
         assert one.values["macs"] == 27 * width * 64 + 10 * width
-        assert one.spread == {}
+        assert one.std == {}
 
 
 def test_only_what_is_asked_is_measured_and_what_the_space_knows_is_said():
     evaluator = Costs(Closed())
-    assert evaluator.computed == ("params", "macs", "depth")
+    assert evaluator.closed_form == ("params", "macs", "depth")
     assert list(evaluator.metrics) == ["params", "macs", "depth", "latency"]
-    assert Costs(Convolutions()).computed == ()
+    assert Costs(Convolutions()).closed_form == ()
     assert evaluator.evaluate(full_trials([(2,)]), ["depth"])[0].values == {"depth": 2.0}
     assert {m.direction for m in evaluator.metrics.values()} == {"minimize"}
 
@@ -92,7 +92,7 @@ def test_latency_is_milliseconds_in_evaluation_mode():
     outcome = Costs(Sleeper(), warm_up=1, seconds=0.1).evaluate(full_trials([(0,)]), ["latency"])[0]
     assert isinstance(outcome, Measurement)
     assert 10 <= outcome.values["latency"] < 20
-    assert 0 <= outcome.spread["latency"] < 5
+    assert 0 <= outcome.std["latency"] < 5
     assert outcome.seconds >= 0.1
 
 

@@ -33,20 +33,20 @@ def history(run):
     ]
 
 
-@pytest.mark.parametrize("chunk", [1, 3])
-def test_same_ledger_as_serial(chunk):
+@pytest.mark.parametrize("preferred_batch", [1, 3])
+def test_same_ledger_as_serial(preferred_batch):
     evaluator = LightEvaluator()
-    evaluator.chunk = chunk
+    evaluator.preferred_batch = preferred_batch
     assert history(find(evaluator, Processes(2), 60)) == history(find(evaluator, Serial(), 60))
 
 
-@pytest.mark.parametrize("chunk", [1, 4])
+@pytest.mark.parametrize("preferred_batch", [1, 4])
 @pytest.mark.parametrize(("kind", "how"), [
     ("exits", "exit status 9"), ("segfault", "SIGSEGV"), ("abort", "SIGABRT"),
 ])  # fmt: skip
-def test_a_worker_that_dies_takes_only_its_own_architecture_along(kind, how, chunk):
+def test_a_worker_that_dies_takes_only_its_own_architecture_along(kind, how, preferred_batch):
     executor = Processes(2)
-    run = find(Hostile(kind, chunk=chunk), executor)
+    run = find(Hostile(kind, preferred_batch=preferred_batch), executor)
     victims = [r for r in run.records if fatal(r.arch)]
     assert victims and [r for r in run.records if isinstance(r.outcome, Failure)] == victims
     error = f"its process died ({how}; out of memory, or a crash in native code)"
@@ -54,11 +54,11 @@ def test_a_worker_that_dies_takes_only_its_own_architecture_along(kind, how, chu
     assert len(victims) < executor.restarts <= 2 * len(victims)  # once beside others, once alone
 
 
-@pytest.mark.parametrize("chunk", [1, 4])
+@pytest.mark.parametrize("preferred_batch", [1, 4])
 @pytest.mark.parametrize("kind", ["hang", "hang_with_the_gil"])
-def test_what_takes_too_long_is_a_failure(kind, chunk):
+def test_what_takes_too_long_is_a_failure(kind, preferred_batch):
     executor, start = Processes(2, timeout=0.5), time.monotonic()
-    run = find(Hostile(kind, chunk=chunk), executor)
+    run = find(Hostile(kind, preferred_batch=preferred_batch), executor)
     victims = [r for r in run.records if fatal(r.arch)]
     assert victims and [r for r in run.records if isinstance(r.outcome, Failure)] == victims
     assert {r.outcome.error for r in victims} == {
@@ -209,12 +209,12 @@ def environment():
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path])}
 
 
-@pytest.mark.parametrize("chunk", [1, 2])
-def test_metrics_of_time_are_measured_alone(chunk, tmp_path):
+@pytest.mark.parametrize("preferred_batch", [1, 2])
+def test_metrics_of_time_are_measured_alone(preferred_batch, tmp_path):
     runs = []
     for executor in (Serial(), Processes(2)):
         run = search(
-            LightSpace(), Timed(str(tmp_path), chunk=chunk), LightStrategy(20),
+            LightSpace(), Timed(str(tmp_path), preferred_batch=preferred_batch), LightStrategy(20),
             ["alone", "good"], 40, also=["slow"], executor=executor,
         )  # fmt: skip
         assert {r.outcome.values["alone"] for r in run.records} == {1.0}

@@ -63,7 +63,7 @@ def test_costs_that_are_computed_are_not_predicted():
     suite = StrategyContract()
     suite.objectives = 3
     problem = suite.problem()
-    assert problem.computed == ("macs",)
+    assert problem.closed_form == ("macs",)
     suite.drive(Linas(Evolution(**INNER), Spy(), evaluations=40), problem, 5)
     assert len(Spy.targets) == 2  # score and cost
 
@@ -165,8 +165,8 @@ def test_optimism_moves_predictions_to_their_good_side():
         for shift in (None, np.ones(len(problem.metrics)))
     )
     better = plain - hopeful
-    computed = [o.name in problem.computed for o in problem.objectives]
-    assert (better[:, ~np.array(computed)] > 0).all() and (better[:, computed] == 0).all()
+    closed_form = [o.name in problem.closed_form for o in problem.objectives]
+    assert (better[:, ~np.array(closed_form)] > 0).all() and (better[:, closed_form] == 0).all()
 
 
 def test_features_separate_architectures_and_are_scaled():
@@ -212,7 +212,7 @@ def test_a_level_lies_between_those_of_less_and_more():
 
 def test_the_first_sample_spans_the_costs():
     space = ToySpace(layers=5)
-    problem = Problem(space, (Objective("macs", "", "minimize"),), computed=("macs",))
+    problem = Problem(space, (Objective("macs", "", "minimize"),), closed_form=("macs",))
     first = spread_sample(problem, 8, np.random.default_rng(0), [])
     assert len(set(first)) == 8
     macs = space.costs(first)["macs"]
@@ -233,7 +233,7 @@ def test_the_first_sample_keeps_computed_constraints():
     space = ToySpace(layers=5)
     goal = Objective("score", "", "maximize")
     limit = Constraint("params", max=120.0)
-    problem = Problem(space, (goal,), (limit,), computed=("params",))
+    problem = Problem(space, (goal,), (limit,), closed_form=("params",))
     first = spread_sample(problem, 8, np.random.default_rng(0), [])
     assert (space.costs(first)["params"] <= 120.0).all()
 

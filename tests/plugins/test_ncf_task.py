@@ -27,7 +27,7 @@ class TestInteractions(TaskContract):
 
     @pytest.fixture
     def model(self, task):
-        space = Ncf(**task.dims, widths=(4,), hidden=(4,), layers=1)
+        space = Ncf(**task.network_dimensions, widths=(4,), hidden=(4,), layers=1)
         with seeded(0):
             return space.build(space.smallest)
 
@@ -89,7 +89,7 @@ def test_full_ranking_equals_a_slow_computation(levels):
 def test_lastfm_equals_a_slow_computation(shared_data):
     prefix = shared_data / "ncf" / "lastfm"
     task = Interactions(path=str(prefix))
-    assert task.dims == {"users": 1741, "items": 2665}
+    assert task.network_dimensions == {"users": 1741, "items": 2665}
     data = task.feedback
     assert (len(data.train), len(data.test), data.negatives.shape) == (67408, 1741, (1741, 99))
     popularity = np.bincount(data.train[:, 1], minlength=2665)
@@ -192,7 +192,7 @@ def test_the_generated_set_says_so(caplog):
 
 def test_dims_of_the_generated_set_need_no_data():
     task = make("task", "interactions", users=70, items=80)
-    assert task.dims == {"users": 70, "items": 80} and "feedback" not in vars(task)
+    assert task.network_dimensions == {"users": 70, "items": 80} and "feedback" not in vars(task)
     assert "interactions" in choices("task")
 
 

@@ -52,7 +52,7 @@ class TestSizes(Contract):
         """So the contract's test of mixtures does not end with an error."""
         net = self.make(space)
         weights = [w.requires_grad_() for w in even(space)]
-        net.mix(weights)
+        net.relax(weights)
         net(*space.example_inputs(2)).square().sum().backward()
         assert all((w.grad != 0).all() for w in weights)
 
@@ -61,7 +61,7 @@ class TestSizes(Contract):
         names = [v.name for v in space.variables]
         one = {"width": torch.tensor([0.0, 0.0, 1.0]), "layer": torch.tensor([1.0, 0.0])}
         with torch.no_grad():
-            net.mix([{**one, "kernel": torch.tensor([0.2, 0.5, 0.3])}[name] for name in names])
+            net.relax([{**one, "kernel": torch.tensor([0.2, 0.5, 0.3])}[name] for name in names])
             mixed = net(x)
             nets = [
                 net.extract(space.arch({"width": 8, "kernel": k, "layer": 0})) for k in (1, 3, 5)
@@ -115,7 +115,7 @@ class TestMobile(Contract):
     def test_its_widths_cannot_be_mixed(self, space):
         """Twice half the width, expanded half as much, are no parts of the largest."""
         with pytest.raises(NasplugError, match=r"'s1_i0_exp'.* cannot be relaxed"):
-            self.make(space).mix(even(space))
+            self.make(space).relax(even(space))
 
 
 def supernet(name):
@@ -135,7 +135,7 @@ def test_mixtures_are_weighted_sums():
     (x,) = space.example_inputs(2)
     a, b, c = torch.tensor([0.3, 0.7]), torch.tensor([0.2, 0.5, 0.3]), torch.tensor([0.6, 0.4])
     with torch.no_grad():
-        net.mix([a, b, c])
+        net.relax([a, b, c])
         mixed = net(x)
         parts = {
             name: net.extract(space.from_nni({"net/1": i, "net/2": j, "net/3": [0]}))
@@ -152,7 +152,7 @@ def test_mixtures_are_weighted_sums():
 def test_mixtures_have_gradients_for_every_option():
     space, net = supernet("Nested")
     weights = [w.requires_grad_() for w in even(space)]
-    net.mix(weights)
+    net.relax(weights)
     net(*space.example_inputs(4)).square().sum().backward()
     assert all((w.grad != 0).any() for w in weights)
     assert all(p.grad is not None for p in net.parameters())
@@ -161,7 +161,7 @@ def test_mixtures_have_gradients_for_every_option():
 def test_options_without_weight_are_not_computed():
     space, net = supernet("Skip")
     ran = []
-    net.mix([torch.tensor([0.0, 1.0]), torch.tensor([0.5, 0.0, 0.5]), torch.tensor([1.0, 0.0])])
+    net.relax([torch.tensor([0.0, 1.0]), torch.tensor([0.5, 0.0, 0.5]), torch.tensor([1.0, 0.0])])
     for name, module in net._network(net._setting).named_modules():
         module.register_forward_hook(lambda *_, name=name: ran.append(name))
     net(*space.example_inputs(2))
@@ -172,7 +172,7 @@ def test_options_without_weight_are_not_computed():
 def test_what_cannot_be_relaxed_is_named():
     space, net = supernet("Values")
     with pytest.raises(NasplugError, match="choice 'slope' cannot be relaxed"):
-        net.mix(even(space))
+        net.relax(even(space))
 
 
 def test_depths_and_branches_are_trained_apart():

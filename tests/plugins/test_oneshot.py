@@ -56,7 +56,7 @@ class MixedSuper(SuperNetwork, nn.Module):
     def extract(self, arch: Any) -> nn.Module:
         return self.plain.train(self.training).extract(arch)
 
-    def mix(self, weights: Any) -> None:
+    def relax(self, weights: Any) -> None:
         self.mixture = list(weights)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -173,7 +173,7 @@ class PartsNetwork(SuperNetwork, nn.Module):
 
     activate = picked  # type: ignore[assignment]
 
-    def mix(self, weights: Any) -> None:
+    def relax(self, weights: Any) -> None:
         self.weights = list(weights)
 
     def extract(self, arch: Any) -> nn.Module:
@@ -227,7 +227,7 @@ MACS, LATENCY = Objective("macs", "", "minimize"), Objective("latency", "ms", "m
 @pytest.mark.parametrize("name", FINDERS)
 def test_a_sweep_of_the_weight_of_costs_is_a_front(name: str) -> None:
     strategy = FINDERS[name](sweep=[0.0, 100.0], derived=2)
-    problem = Problem(Parts(), (TOP1, MACS), task=Bits(), computed=("macs",))
+    problem = Problem(Parts(), (TOP1, MACS), task=Bits(), closed_form=("macs",))
     strategy.setup(problem)
     found = []
     for _ in range(2):
@@ -263,7 +263,7 @@ def test_what_breaks_a_limit_comes_last(name: str) -> None:
     spos = SinglePath(RandomSearch(), LEARN, evaluations=27, device="cpu")
     strategy: Any = spos if name == "spos" else FINDERS[name](limit=5.0)
     limit = Constraint("macs", max=4.0)
-    problem = Problem(Parts(), (TOP1,), (limit,), Bits(), computed=("macs",))
+    problem = Problem(Parts(), (TOP1,), (limit,), Bits(), closed_form=("macs",))
     strategy.setup(problem)
     asked: list[Any] = []
     while batch := ask(strategy, 7):

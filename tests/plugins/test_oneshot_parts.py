@@ -168,7 +168,7 @@ GOALS = (
 
 
 def costs(**knobs: Any) -> Costs:
-    problem = Problem(ToySpace(), GOALS, computed=("macs",))
+    problem = Problem(ToySpace(), GOALS, closed_form=("macs",))
     return Costs(replace(problem, **knobs), ("top1", "loss"))
 
 
@@ -188,14 +188,16 @@ def test_costs_are_computed_or_learnt() -> None:
 
 
 def test_costs_that_nobody_told_say_nothing() -> None:
-    made = costs(objectives=GOALS[:2], computed=())
+    made = costs(objectives=GOALS[:2], closed_form=())
     assert (made.values(ToySpace().enumerate()) == 0).all()
     assert np.ptp(made.penalty(1.0, np.ones(1), 0.0)(ToySpace().enumerate())) == 0
 
 
 def test_penalties_are_in_standard_deviations_and_breaches() -> None:
     limit = Constraint("params", max=60.0)
-    made = costs(objectives=(GOALS[0], GOALS[2]), constraints=(limit,), computed=("macs", "params"))
+    made = costs(
+        objectives=(GOALS[0], GOALS[2]), constraints=(limit,), closed_form=("macs", "params")
+    )
     every = ToySpace().enumerate()
     known = ToySpace().costs(every)
     plain = made.penalty(0.5, np.ones(1), 0.0)(every)

@@ -146,8 +146,8 @@ def test_zico_by_numpy(model, batch, rng):
     expected = 0.0
     for (_, g), (_, h) in zip(one, two, strict=True):
         both = torch.stack([g, h]).double().numpy().reshape(2, -1)
-        spread = both.std(0)
-        expected += math.log((np.abs(both).mean(0)[spread > 0] / spread[spread > 0]).sum())
+        std = both.std(0)
+        expected += math.log((np.abs(both).mean(0)[std > 0] / std[std > 0]).sum())
     assert score(Zico(), model, batch, other) == pytest.approx(expected, rel=1e-3)
 
 

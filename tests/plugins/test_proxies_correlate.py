@@ -63,8 +63,8 @@ class Counting(Evaluator):
 
     metrics = {"good": Metric("", "maximize"), "odd": Metric("", "maximize")}
 
-    def __init__(self, chunk=1):
-        self.chunk, self.asked = chunk, []
+    def __init__(self, preferred_batch=1):
+        self.preferred_batch, self.asked = preferred_batch, []
 
     def evaluate(self, trials, names):
         archs = [trial.arch for trial in trials]
@@ -77,9 +77,9 @@ class Counting(Evaluator):
         return Measurement({name: float(arch[0]) for name in names})
 
 
-@pytest.mark.parametrize("chunk", [1, 4])
-def test_one_failing_score_does_not_take_the_others_along(tmp_path, chunk):
-    sheet, evaluator = ScoreTable(tmp_path / "scores.csv"), Counting(chunk)
+@pytest.mark.parametrize("preferred_batch", [1, 4])
+def test_one_failing_score_does_not_take_the_others_along(tmp_path, preferred_batch):
+    sheet, evaluator = ScoreTable(tmp_path / "scores.csv"), Counting(preferred_batch)
     archs = [(i, 0) for i in range(6)]
     sheet.measure(evaluator, archs, ["good", "odd"])
     columns = sheet.columns(archs, ["good", "odd"])

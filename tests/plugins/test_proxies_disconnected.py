@@ -18,7 +18,9 @@ CELLS = {
 @pytest.mark.parametrize("arch", CELLS.values(), ids=CELLS)
 def test_every_proxy_scores_it_or_says_why_not(arch):
     task = nasplug.make("task", "digits", image_size=8)
-    space = nasplug.make("space", "nasbench201", isomorphic=False, channels=4, cells=1, **task.dims)
+    space = nasplug.make(
+        "space", "nasbench201", isomorphic=False, channels=4, cells=1, **task.network_dimensions
+    )
     parts = {name: nasplug.make("proxy", name) for name in nasplug.choices("proxy")}
     proxies = {name: part for name, part in parts.items() if not isinstance(part, Aggregator)}
     with seeded(0):

@@ -204,7 +204,7 @@ def test_repeats_average_and_tell_their_spread(space):
         full_trials([(0, 1)]), ["snip"]
     )
     assert outcome.values["snip"] == pytest.approx((one + two) / 2)
-    assert outcome.spread["snip"] == pytest.approx(np.std([one, two], ddof=1))
+    assert outcome.std["snip"] == pytest.approx(np.std([one, two], ddof=1))
 
 
 def test_options_reach_one_proxy(space):

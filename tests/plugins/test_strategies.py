@@ -18,7 +18,7 @@ from nasplug_strategies.samplers.random_search import RandomSearch
 from nasplug_strategies.samplers.reinforce import Reinforce
 from sklearn.linear_model import Ridge
 
-from nasplug import Constraint, NasplugError, Preference, Problem
+from nasplug import CandidateScorer, Constraint, NasplugError, Problem
 from nasplug.testing import StrategyContract, ToySpace
 
 EVERY = {
@@ -234,9 +234,9 @@ def drive(name, **extra):
 
 def test_a_preference_is_followed(name):
     free = drive(name)
-    led = drive(name, prefer=Preference(whim, candidates=6))
+    led = drive(name, candidate_scorer=CandidateScorer(whim, candidates=6))
     assert len(set(led)) == len(led) == len(free)
-    assert drive(name, prefer=Preference(whim, candidates=6)) == led
+    assert drive(name, candidate_scorer=CandidateScorer(whim, candidates=6)) == led
     if name in IGNORES:
         assert led == free
     else:
@@ -248,7 +248,7 @@ def test_an_indifferent_preference_asks_no_repeats_and_ends(name):
     """Equal scores, none at all, and a space that is soon exhausted."""
     toy, space = Toy(LIMITED.get(name, 2)), ToySpace(layers=2)
     for score in (lambda a: np.zeros(len(a)), lambda a: np.full(len(a), np.nan)):
-        problem = replace(toy.problem(space), prefer=Preference(score, candidates=3))
+        problem = replace(toy.problem(space), candidate_scorer=CandidateScorer(score, candidates=3))
         asked = toy.drive(EVERY[name](), problem, space.size + 5)
         assert len(set(asked)) == len(asked) == space.size
 

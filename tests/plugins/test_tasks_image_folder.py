@@ -68,7 +68,7 @@ class Redness(nn.Module):
 def test_reads_the_whole_tree(tree: Path) -> None:
     made = task(tree, validation_batch=3)
     assert made.classes == ["blue", "red"]
-    assert made.dims == {"num_classes": 2, "in_channels": 3, "image_size": 16}
+    assert made.network_dimensions == {"num_classes": 2, "in_channels": 3, "image_size": 16}
     images, labels = (torch.cat(p) for p in zip(*made.train_batches(5, 0), strict=True))
     assert images.shape == (20, 3, 16, 16) and images.dtype == torch.float32
     assert torch.equal(Redness()(images).argmax(1), labels)
@@ -177,9 +177,9 @@ def test_a_wrong_tree_is_explained(break_it: Any, words: str, tree: Path) -> Non
 
 def test_a_missing_path_is_explained() -> None:
     with pytest.raises(NasplugError, match=r"give it with task\.path=DIR"):
-        _ = ImageFolder().dims
+        _ = ImageFolder().network_dimensions
     with pytest.raises(NasplugError, match="/nowhere/train does not exist"):
-        _ = ImageFolder("/nowhere").dims
+        _ = ImageFolder("/nowhere").network_dimensions
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -302,7 +302,7 @@ def test_a_real_unpacked_set(shared_data: Path, tmp_path: Path) -> None:
         names = [n for n in archive.namelist() if n.endswith(".jpg") and n[-6:-4] in ("07", "11")]
         archive.extractall(tmp_path, names)
     made = task(tmp_path, validation="test", image_size=32)
-    assert made.dims["num_classes"] == 10 and made.classes[0] == "airplane"
+    assert made.network_dimensions["num_classes"] == 10 and made.classes[0] == "airplane"
     assert next(made.train_batches(8, 0))[0].shape == (8, 3, 32, 32)
     assert (
         made.quality(nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 10)), made.metrics)["top1"]

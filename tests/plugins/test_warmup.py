@@ -96,7 +96,7 @@ def test_moves_are_scored_only_as_many_as_said(problem):
 
 def test_what_breaks_a_computed_constraint_is_not_preferred(problem):
     limit = Constraint("params", max=130.0)
-    problem = replace(problem, constraints=(limit,), computed=("params",))
+    problem = replace(problem, constraints=(limit,), closed_form=("params",))
     for strategy in (
         WarmUp(RandomSearch(), Size(), "size", pool=200),
         Move(RandomSearch(batch=8), Size(), "size", candidates=40),
@@ -109,7 +109,7 @@ def test_what_breaks_a_computed_constraint_is_not_preferred(problem):
 
 def test_with_several_objectives_the_first_are_spread_over_score_and_cost(problem):
     goals = (*problem.objectives, Objective("macs", "", "minimize"))
-    problem = replace(problem, objectives=goals, computed=("macs",))
+    problem = replace(problem, objectives=goals, closed_form=("macs",))
     archs = problem.space.valid(problem.space.enumerate())
     scores = np.random.default_rng(0).normal(size=len(archs)) + Size().scores(archs, "size")
     order = best_first(problem, archs, scores)

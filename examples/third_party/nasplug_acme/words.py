@@ -18,7 +18,7 @@ class AcmeWords(Task):
 
     def __init__(self, vocabulary: int = 8, length: int = 12, samples: int = 512) -> None:
         self.vocabulary, self.length, self.samples = vocabulary, length, samples
-        self.dims = {"vocabulary": vocabulary, "classes": 2, "length": length}
+        self.network_dimensions = {"vocabulary": vocabulary, "classes": 2, "length": length}
 
     def train_batches(self, batch_size, seed, epoch=0):
         """The same sequences in a new order each epoch."""

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from nasplug.contracts.errors import NasplugError, at_least
+from nasplug.contracts.errors import NasplugError, require_at_least
 from nasplug.toolkit.cache import cache_folder
 from nasplug.toolkit.locks import LockTimeout, exclusive_lock
 
@@ -40,7 +40,7 @@ def main(cfg: Any) -> None:
     """List what is kept, or remove what `cfg.clear` and `cfg.older` name."""
     from rich.console import Console
 
-    at_least("older, in days,", cfg.older, 0)
+    require_at_least("older, in days,", cfg.older, 0)
     which = None if cfg["clear"] is None else str(cfg["clear"])  # cfg.clear is a method
     found = _chosen(kept(cache_folder()), which, cfg.older)
     console = Console(highlight=False)

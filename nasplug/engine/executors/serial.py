@@ -25,8 +25,8 @@ class Serial(Executor):
         self.timeout = timeout
 
     def run(
-        self, measure: Measure, trials: Sequence[Trial], chunk: int
+        self, measure: Measure, trials: Sequence[Trial], preferred_batch: int
     ) -> Iterator[tuple[int, Outcome]]:
         """In the order given."""
-        for places in chunks(len(trials), chunk):
+        for places in chunks(len(trials), preferred_batch):
             yield from zip(places, measure([trials[i] for i in places]), strict=True)

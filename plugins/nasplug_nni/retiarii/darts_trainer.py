@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, random_split
 
 from nasplug import NasplugError, seeded
-from nasplug.toolkit.devices import move, pick
+from nasplug.toolkit.devices import move, resolve_device
 from nasplug.toolkit.gradient_step import gradient_step
 from nasplug.toolkit.second_order import architecture_gradient
 from nasplug_nni.retiarii.choices import open_choices, space
@@ -69,7 +69,7 @@ class DartsTrainer:
         self.grad_clip = grad_clip
         self.log_frequency = log_frequency
         self.unrolled = unrolled
-        self.device = pick("auto" if device is None else str(device))
+        self.device = resolve_device("auto" if device is None else str(device))
         with seeded(seed):
             self.supernet = self.space.supernet().to(self.device).train()
         self.alphas = [
@@ -132,7 +132,7 @@ class DartsTrainer:
         return outputs.detach(), loss.detach()
 
     def _loss(self, batch: Any) -> tuple[Any, Tensor]:
-        self.supernet.mix([alpha.softmax(0) for alpha in self.alphas])
+        self.supernet.relax([alpha.softmax(0) for alpha in self.alphas])
         inputs, targets = batch
         outputs = self.supernet(inputs)
         return outputs, self.criterion(outputs, targets)

@@ -64,7 +64,7 @@ def signature(kind: type) -> inspect.Signature:
 def arguments(
     kind: type, given: Mapping[str, Any], dims: Mapping[str, int | None]
 ) -> dict[str, Any]:
-    """The constructor's arguments: those given, and the task's `dims` under the constructor's names."""
+    """The constructor's arguments: those given, and the task's `network_dimensions` under its names."""
     names = list(signature(kind).parameters)[1:]
     filled = {
         name: value

@@ -155,7 +155,7 @@ class NniSpace(SearchSpace):
         return prune
 
     @property
-    def regular(self) -> bool:
+    def counted_from_conditions(self) -> bool:
         """Whether there is no constraint."""
         return not self._choice_conditions.constraints
 

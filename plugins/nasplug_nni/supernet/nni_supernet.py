@@ -101,7 +101,7 @@ class NniSuperNetwork(SuperNetwork, nn.Module):
             for one in self.space.encodings
         }
 
-    def mix(self, weights: Sequence[torch.Tensor]) -> None:
+    def relax(self, weights: Sequence[torch.Tensor]) -> None:
         """From now on, forward computes the mixture, until `activate`.
 
         The outputs of layers, of inputs and of depths are added up, times their weights. Of widths

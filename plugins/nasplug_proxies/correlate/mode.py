@@ -57,7 +57,7 @@ def main(cfg: Any) -> Path:
     name = f"correlate-{space}-seed{cfg.seed}-{fingerprint(config)}"
     folder = Path(cfg.run or Path("runs") / name)
     archs = parts.space.valid(parts.space.sample(settings.n, np.random.default_rng(cfg.seed)))
-    task = parts.task if not {target, *names} <= set(chain.computed) else None
+    task = parts.task if not {target, *names} <= set(chain.closed_form) else None
     data = {DATA: task.data_fingerprint()} if task else {}
     with lock_folder(folder):
         save_or_verify_config(folder, {**config, **data})

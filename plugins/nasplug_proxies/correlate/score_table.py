@@ -44,8 +44,8 @@ class ScoreTable:
         new = [a for a in archs if not set(names) <= set(self.values.get(a, {}))]
         written = time.monotonic()
         with progress(f"measuring {', '.join(names)}", max(len(new), 1)) as bar:
-            for start in range(0, len(new), chain.chunk):
-                some = new[start : start + chain.chunk]
+            for start in range(0, len(new), chain.preferred_batch):
+                some = new[start : start + chain.preferred_batch]
                 self._measure(chain, some, names)
                 bar.advance(len(some))
                 if time.monotonic() - written > REWRITE:

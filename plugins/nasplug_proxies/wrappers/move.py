@@ -9,7 +9,7 @@ from typing import final
 
 import numpy as np
 
-from nasplug import PositiveInt, Preference, Problem, Strategy
+from nasplug import CandidateScorer, PositiveInt, Problem, Strategy
 from nasplug.contracts.proxy import ProxyScorer
 from nasplug.contracts.types import Archs, FloatArray, Record, Trial
 from nasplug_proxies.wrappers.pool import feasible
@@ -46,7 +46,7 @@ class Move(Strategy):
         """Start anew."""
         if self.proxy is not None:
             score = partial(_score, problem, self.proxies, self.proxy)
-            problem = replace(problem, prefer=Preference(score, self.candidates))
+            problem = replace(problem, candidate_scorer=CandidateScorer(score, self.candidates))
         self.strategy.setup(problem)
 
     def ask(self, n: int, pending: Sequence[Trial] = ()) -> Sequence[Trial]:

@@ -11,7 +11,7 @@ from nasplug.toolkit.pareto import nondominated
 
 def feasible(problem: Problem, archs: Archs) -> BoolArray:
     """Which keep the constraints, as far as the space computes them, shape (n,)."""
-    known, keeps = problem.known(archs), np.ones(len(archs), bool)
+    known, keeps = problem.closed_form_values(archs), np.ones(len(archs), bool)
     for constraint in problem.constraints:
         if constraint.name in known:
             value = known[constraint.name]
@@ -43,7 +43,7 @@ def _costs(problem: Problem, archs: list[Architecture]) -> list[FloatArray]:
     """Costs to be minimised, each of shape (n,); none where there is one objective."""
     if len(problem.objectives) == 1 or not archs:
         return []
-    known = problem.known(archs)
+    known = problem.closed_form_values(archs)
     goals = [o for o in problem.objectives if o.name in known]
     if goals:
         return [known[goal.name] * goal.sign for goal in goals]

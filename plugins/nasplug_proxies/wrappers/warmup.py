@@ -50,7 +50,7 @@ class WarmUp(Strategy):
             rng = np.random.default_rng((problem.seed, STREAM))
             archs = [tuple(row) for row in problem.space.sample(self.pool, rng).tolist()]
             scores = self.proxies.scores(archs, self.proxy)
-            problem = replace(problem, first=best_first(problem, archs, scores))
+            problem = replace(problem, initial_architectures=best_first(problem, archs, scores))
         self.strategy.setup(problem)
 
     def ask(self, n: int, pending: Sequence[Trial] = ()) -> Sequence[Trial]:

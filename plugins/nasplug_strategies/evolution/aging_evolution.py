@@ -8,7 +8,15 @@ from typing import final
 
 import numpy as np
 
-from nasplug import NasplugError, PositiveInt, Preference, Problem, Strategy, UnitInterval, at_least
+from nasplug import (
+    CandidateScorer,
+    NasplugError,
+    PositiveInt,
+    Problem,
+    Strategy,
+    UnitInterval,
+    require_at_least,
+)
 from nasplug.contracts.types import Architecture, FloatArray, Record, Trial
 from nasplug.toolkit.ask_tell import AskTell, Search
 from nasplug_strategies.candidate_scoring import best_first, draws
@@ -54,12 +62,12 @@ class AgingEvolution(Strategy):
         warm_start: str | None = None,
     ) -> None:
         if pool is not None:
-            at_least("pool", pool, 1)
+            require_at_least("pool", pool, 1)
         if tournament is not None and not 1 <= tournament <= (pool or tournament):
             raise NasplugError(
                 f"1 <= tournament <= pool must hold, but got (tournament={tournament}, pool={pool})"
             )
-        at_least("batch", batch, 1)
+        require_at_least("batch", batch, 1)
         if not 0 <= greed <= 1:
             raise NasplugError(f"greed must be in 0..1, but got {greed}")
         self.pool = pool
@@ -118,16 +126,19 @@ class AgingEvolution(Strategy):
             else:
                 fresh = [tuple(a) for a in problem.space.sample(1, rng, seen).tolist()]
             if fresh:
-                children.append(self._one(problem.prefer, fresh, rng))
+                children.append(self._one(problem.candidate_scorer, fresh, rng))
                 seen.add(children[-1])
         return children
 
     def _one(
-        self, prefer: Preference | None, fresh: list[Architecture], rng: np.random.Generator
+        self,
+        candidate_scorer: CandidateScorer | None,
+        fresh: list[Architecture],
+        rng: np.random.Generator,
     ) -> Architecture:
         """A random one of `fresh`, or the best-scored of as many as the preference allows."""
-        if prefer is None or rng.random() >= self.greed:
+        if candidate_scorer is None or rng.random() >= self.greed:
             return fresh[int(rng.integers(len(fresh)))]
-        some = [fresh[i] for i in rng.permutation(len(fresh))[: draws(prefer)]]
-        best: Architecture = some[best_first(prefer, some)[0]]
+        some = [fresh[i] for i in rng.permutation(len(fresh))[: draws(candidate_scorer)]]
+        best: Architecture = some[best_first(candidate_scorer, some)[0]]
         return best

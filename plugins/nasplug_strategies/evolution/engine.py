@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from nasplug import Preference, SearchSpace
+from nasplug import CandidateScorer, SearchSpace
 from nasplug.contracts.types import Architecture, FloatArray, IntArray
 from nasplug_strategies.evolution.operators import Variation
 
@@ -38,7 +38,7 @@ class Parts:
     """What an engine is built from: the measured first population, best first, and the knobs.
 
     `seen` holds every architecture asked so far; the engine adds to it. `settings` are the
-    algorithm's own knobs; `prefer` chooses among children before they are measured.
+    algorithm's own knobs; `candidate_scorer` chooses among children before they are measured.
     """
 
     space: SearchSpace
@@ -50,7 +50,7 @@ class Parts:
     seen: set[Architecture]
     settings: Mapping[str, float]
     seed: int
-    prefer: Preference | None = None
+    candidate_scorer: CandidateScorer | None = None
 
     @property
     def population(self) -> int:

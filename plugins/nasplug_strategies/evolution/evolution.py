@@ -7,7 +7,15 @@ from typing import Annotated, Literal, final
 
 import numpy as np
 
-from nasplug import NasplugError, PositiveInt, Problem, Range, Strategy, UnitInterval, at_least
+from nasplug import (
+    NasplugError,
+    PositiveInt,
+    Problem,
+    Range,
+    Strategy,
+    UnitInterval,
+    require_at_least,
+)
 from nasplug.contracts.errors import unknown
 from nasplug.contracts.types import Architecture, FloatArray, Record, Trial
 from nasplug.toolkit.ask_tell import AskTell, Search
@@ -73,7 +81,7 @@ class Evolution(Strategy):
             raise unknown("algorithm", algorithm, ALGORITHMS)
         spec = ALGORITHMS[algorithm]
         if population is not None:
-            at_least("population", population, 2)
+            require_at_least("population", population, 2)
         if offspring is not None and offspring < 1:
             raise NasplugError(f"offspring must be at least 1 or null, but got {offspring}")
         if spec.one_for_one and offspring not in (None, population):
@@ -131,7 +139,7 @@ class Evolution(Strategy):
                 seen=seen,
                 settings=self.settings,
                 seed=int(rng.integers(2**31)),
-                prefer=problem.prefer,
+                candidate_scorer=problem.candidate_scorer,
             )
         )
         while True:

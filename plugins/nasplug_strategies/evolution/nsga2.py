@@ -37,7 +37,7 @@ class NSGA2:
             one, two = self._genes[places]
             return parts.variation.children(parts.space, one, two, rng)
 
-        archs = breed(parts.space, make, parts.offspring, parts.seen, rng, parts.prefer)
+        archs = breed(parts.space, make, parts.offspring, parts.seen, rng, parts.candidate_scorer)
         if len(archs) < parts.offspring:
             raise Exhausted(archs)
         self._children = np.array(archs, np.int64)

@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from nasplug import NasplugError, Preference, SearchSpace
+from nasplug import CandidateScorer, NasplugError, SearchSpace
 from nasplug.contracts.errors import unknown
 from nasplug.contracts.types import Architecture, BoolArray, IntArray
 from nasplug_strategies.candidate_scoring import best_first, draws
@@ -91,7 +91,7 @@ def breed(
     n: int,
     seen: set[Architecture],
     rng: np.random.Generator,
-    prefer: Preference | None = None,
+    candidate_scorer: CandidateScorer | None = None,
 ) -> list[Architecture]:
     """`n` distinct valid architectures outside `seen`, to which they are added; the i-th is a child
     that `make` gave for slot i.
@@ -103,12 +103,12 @@ def breed(
     found: dict[int, Architecture] = {}
     left = list(range(n))
     for copies in (1, 4, 16):
-        slots = np.repeat(left, copies * draws(prefer))
+        slots = np.repeat(left, copies * draws(candidate_scorer))
         genes = space.canonical(make(slots))
         good = space.is_valid(genes)
         children = [tuple(row) for row in genes[good].tolist()]
         owners = slots[good].tolist()
-        for place in best_first(prefer, children):
+        for place in best_first(candidate_scorer, children):
             slot, child = owners[place], children[place]
             if slot not in found and child not in seen:
                 found[slot] = child

@@ -111,7 +111,7 @@ class Mating(InfillCriterion):  # type: ignore[misc]  # pymoo has no types
             both = pairs(slots)
             return self.parts.variation.children(space, both[:, 0], both[:, 1], rng)
 
-        archs = breed(space, make, n, seen, rng, self.parts.prefer)
+        archs = breed(space, make, n, seen, rng, self.parts.candidate_scorer)
         if len(archs) < n:
             raise Exhausted(archs)
         return Population.new("X", np.array(archs, np.int64))

@@ -40,7 +40,7 @@ def spread_sample(
     pool = [a for a in dict.fromkeys(space.valid(genes)) if a not in set(exclude)]
     if not pool:
         return []
-    costs = problem.known(pool)
+    costs = problem.closed_form_values(pool)
     values = np.zeros((len(pool), len(problem.metrics)))
     for name, column in costs.items():
         values[:, problem.metrics.index(name)] = column

@@ -18,7 +18,7 @@ from nasplug import (
     Problem,
     SearchSpace,
     Strategy,
-    at_least,
+    require_at_least,
 )
 from nasplug.contracts.types import Architecture, FloatArray, IntArray, Record, Trial
 from nasplug.toolkit.ask_tell import AskTell, Search
@@ -91,12 +91,12 @@ class Linas(Strategy):
         selection: str = "hypervolume",
         warm_start: str | None = None,
     ) -> None:
-        at_least("first of linas", first, 1)
-        at_least("batch of linas", batch, 1)
-        at_least("evaluations of linas", evaluations, 1)
-        at_least("growth of linas", growth, 0)
-        at_least("optimism of linas", optimism, 0)
-        at_least("local_search of linas", local_search, 0)
+        require_at_least("first of linas", first, 1)
+        require_at_least("batch of linas", batch, 1)
+        require_at_least("evaluations of linas", evaluations, 1)
+        require_at_least("growth of linas", growth, 0)
+        require_at_least("optimism of linas", optimism, 0)
+        require_at_least("local_search of linas", local_search, 0)
         if selection not in ("hypervolume", "rank"):
             raise NasplugError(
                 f"selection of linas must be hypervolume or rank, but got {selection!r}"
@@ -118,7 +118,7 @@ class Linas(Strategy):
     def setup(self, problem: Problem) -> None:
         """Start anew; an error if the inner search cannot solve such a problem."""
         for name in self.predictors:
-            if name in problem.computed:
+            if name in problem.closed_form:
                 raise NasplugError(
                     f"predictors must name metrics that are predicted, but {name} is computed"
                 )
@@ -158,13 +158,13 @@ class Linas(Strategy):
                 optimism *= rng.exponential()
                 learnt = clip_to_front(problem, values)
                 model = Model(problem, features, predictors, archs, learnt, optimism)
-                most = size * draws(problem.prefer)
+                most = size * draws(problem.candidate_scorer)
                 kept, predicted = self._candidates(problem, model, archs, kept, whole, most, rng)
                 order = np.arange(len(kept))[:most]
                 if self.selection == "hypervolume":
                     order = choose(problem, values, predicted, most, rng)
                 best = [tuple(row) for row in kept[order].tolist()]
-                batch = best_of_groups(problem.prefer, best, size)
+                batch = best_of_groups(problem.candidate_scorer, best, size)
             if len(batch) < size:
                 rest = space.sample(size - len(batch), rng, exclude={*archs, *batch})
                 batch += [tuple(row) for row in rest.tolist()]

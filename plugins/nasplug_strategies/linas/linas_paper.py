@@ -9,7 +9,7 @@ from typing import final
 
 import numpy as np
 
-from nasplug import PositiveInt, Predictor, Problem, Strategy, at_least
+from nasplug import PositiveInt, Predictor, Problem, Strategy, require_at_least
 from nasplug.contracts.types import Architecture, Record, Trial
 from nasplug.toolkit.ask_tell import AskTell, Search
 from nasplug.toolkit.search_on_predictions import search_on_predictions
@@ -48,8 +48,8 @@ class LinasPaper(Strategy):
         evaluations: PositiveInt = 20_000,
         warm_start: str | None = None,
     ) -> None:
-        at_least("population of linas_paper", population, 1)
-        at_least("evaluations of linas_paper", evaluations, 1)
+        require_at_least("population of linas_paper", population, 1)
+        require_at_least("evaluations of linas_paper", evaluations, 1)
         self.inner = inner
         self.predictor = predictor
         self.predictors = dict(predictors or {})
@@ -93,8 +93,10 @@ class LinasPaper(Strategy):
                 order = nondominated_order(problem.losses(told), problem.violation(told))
                 done = set(archs)
                 new = (a for i in order if (a := tuple(found[i].tolist())) not in done)
-                most = self.population * draws(problem.prefer)
-                batch = best_of_groups(problem.prefer, list(islice(new, most)), self.population)
+                most = self.population * draws(problem.candidate_scorer)
+                batch = best_of_groups(
+                    problem.candidate_scorer, list(islice(new, most)), self.population
+                )
             rest = space.sample(self.population - len(batch), rng, exclude={*archs, *batch})
             batch += [tuple(row) for row in rest.tolist()]
             if not batch:

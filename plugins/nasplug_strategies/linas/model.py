@@ -43,14 +43,14 @@ class Model:
     ) -> None:
         self.problem = problem
         self._features = features
-        self._exact = [name for name in problem.metrics if name in problem.computed]
+        self._exact = [name for name in problem.metrics if name in problem.closed_form]
         good = np.isfinite(values).all(axis=1)
         measured = np.array(archs, np.int64)[good]
         rows = self._describe(measured, self._costs(measured))
         signs = {o.name: o.sign for o in problem.objectives}
         self._fitted: list[tuple[int, Any, bool, float]] = []
         for column, name in enumerate(problem.metrics):
-            if name in problem.computed:
+            if name in problem.closed_form:
                 continue
             predictor = deepcopy(predictors[name])
             predictor.fit(rows, values[good, column])

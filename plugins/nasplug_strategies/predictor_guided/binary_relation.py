@@ -9,7 +9,7 @@ from typing import Annotated, final
 
 import numpy as np
 
-from nasplug import PositiveInt, Predictor, Problem, Range, SearchSpace, Strategy, at_least
+from nasplug import PositiveInt, Predictor, Problem, Range, SearchSpace, Strategy, require_at_least
 from nasplug.contracts.capabilities import PretrainedPredictor, SpaceAwarePredictor
 from nasplug.contracts.types import Architecture, FloatArray, IntArray, Record, Trial
 from nasplug.toolkit.ask_tell import AskTell, Search
@@ -45,9 +45,9 @@ class BinaryRelation(Strategy):
         pretrain: Annotated[int, Range(ge=2)] = 256,
         warm_start: str | None = None,
     ) -> None:
-        at_least("batch", batch, 2)
-        at_least("pool", pool, 1)
-        at_least("pretrain", pretrain, 2)
+        require_at_least("batch", batch, 2)
+        require_at_least("pool", pool, 1)
+        require_at_least("pretrain", pretrain, 2)
         self.predictor = predictor
         self.batch = batch
         self.pool = pool
@@ -103,10 +103,10 @@ class BinaryRelation(Strategy):
 
     def _pretrain(self, problem: Problem, model: Predictor, rng: np.random.Generator) -> bool:
         """Teach `model` the cheap score; False where there is none, or it cannot learn from one."""
-        if problem.prefer is None or not isinstance(model, PretrainedPredictor):
+        if problem.candidate_scorer is None or not isinstance(model, PretrainedPredictor):
             return False
         archs = problem.space.sample(self.pretrain, rng)
-        scores = np.asarray(problem.prefer.score(archs), float)
+        scores = np.asarray(problem.candidate_scorer.score(archs), float)
         scored = np.isfinite(scores)
         if scored.sum() < 2:
             return False

@@ -9,7 +9,7 @@ from typing import final
 
 import numpy as np
 
-from nasplug import PositiveInt, Predictor, Problem, Strategy, at_least
+from nasplug import PositiveInt, Predictor, Problem, Strategy, require_at_least
 from nasplug.contracts.types import Architecture, Archs, FloatArray, IntArray, Record, Trial
 from nasplug.toolkit.ask_tell import AskTell, Search
 from nasplug.toolkit.search_on_predictions import search_on_predictions
@@ -50,9 +50,9 @@ class SingleFitSurrogate(Strategy):
         warm_start: str | None = None,
     ) -> None:
         if samples is not None:
-            at_least("samples", samples, 1)
-        at_least("evaluations", evaluations, 1)
-        at_least("batch", batch, 1)
+            require_at_least("samples", samples, 1)
+        require_at_least("evaluations", evaluations, 1)
+        require_at_least("batch", batch, 1)
         self.predictor = predictor
         self.search = search
         self.samples = samples
@@ -114,8 +114,8 @@ class _Surrogate:
         self.problem = problem
         measured = np.isfinite(values).all(axis=1)
         self.scale = (0.0, 1.0)
-        if problem.prefer is not None:
-            scores = problem.prefer.score(archs)
+        if problem.candidate_scorer is not None:
+            scores = problem.candidate_scorer.score(archs)
             known = scores[np.isfinite(scores)]
             self.scale = (
                 (float(known.mean()), float(known.std()) or 1.0) if len(known) else self.scale
@@ -123,7 +123,7 @@ class _Surrogate:
         features = self._features(archs[measured])
         self.models: dict[int, Predictor] = {}
         for column, name in enumerate(problem.metrics):
-            if name not in problem.computed:
+            if name not in problem.closed_form:
                 self.models[column] = deepcopy(predictor)
                 self.models[column].fit(features, values[measured, column])
 
@@ -133,15 +133,15 @@ class _Surrogate:
         features = self._features(archs)
         for column, model in self.models.items():
             values[:, column] = model.predict(features)
-        for name, exact in problem.known(archs).items():
+        for name, exact in problem.closed_form_values(archs).items():
             values[:, problem.metrics.index(name)] = exact
         return values
 
     def _features(self, archs: Archs) -> FloatArray:
         """The space's features, with the standardised score where there is one, shape (n, f)."""
         features = self.problem.space.features(archs)
-        if self.problem.prefer is None:
+        if self.problem.candidate_scorer is None:
             return features
         mean, spread = self.scale
-        scores = (self.problem.prefer.score(archs) - mean) / spread
+        scores = (self.problem.candidate_scorer.score(archs) - mean) / spread
         return np.column_stack([features, np.nan_to_num(scores, nan=-3.0, posinf=3.0, neginf=-3.0)])

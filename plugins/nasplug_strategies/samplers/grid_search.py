@@ -7,7 +7,7 @@ from itertools import islice
 from math import gcd, prod
 from typing import Literal, final
 
-from nasplug import PositiveInt, Problem, SearchSpace, Strategy, at_least
+from nasplug import PositiveInt, Problem, SearchSpace, Strategy, require_at_least
 from nasplug.contracts.errors import unknown
 from nasplug.contracts.types import Architecture, Record, Trial
 from nasplug.toolkit.ask_tell import AskTell, Search
@@ -36,7 +36,7 @@ class GridSearch(Strategy):
     ) -> None:
         if order not in WALKS:
             raise unknown("order", order, WALKS)
-        at_least("batch", batch, 1)
+        require_at_least("batch", batch, 1)
         self.order: Literal["lexicographic", "spread"] = order
         self.batch = batch
         self.warm_start = warm_start

@@ -7,7 +7,7 @@ from typing import final
 
 import numpy as np
 
-from nasplug import PositiveInt, Problem, Strategy, at_least
+from nasplug import PositiveInt, Problem, Strategy, require_at_least
 from nasplug.contracts.types import Architecture, FloatArray, Record, Trial
 from nasplug.toolkit.ask_tell import AskTell, Search
 from nasplug.toolkit.pareto import nondominated
@@ -36,8 +36,8 @@ class LocalSearch(Strategy):
     def __init__(
         self, starts: PositiveInt = 10, batch: PositiveInt = 8, warm_start: str | None = None
     ) -> None:
-        at_least("starts", starts, 1)
-        at_least("batch", batch, 1)
+        require_at_least("starts", starts, 1)
+        require_at_least("batch", batch, 1)
         self.starts = starts
         self.batch = batch
         self.warm_start = warm_start
@@ -70,7 +70,9 @@ class LocalSearch(Strategy):
                 arch = open_[int(rng.integers(len(open_)))]
                 fresh = [a for a in space.neighbours(arch) if a not in seen]
                 fresh = [fresh[i] for i in rng.permutation(len(fresh))]
-                batch = [fresh[i] for i in best_first(problem.prefer, fresh)[: self.batch]]
+                batch = [
+                    fresh[i] for i in best_first(problem.candidate_scorer, fresh)[: self.batch]
+                ]
                 if len(batch) == len(fresh):
                     finished.add(arch)
             if not batch:

@@ -14,7 +14,7 @@ from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, QMCSampler, TP
 from optuna.trial import Trial as OptunaTrial
 from optuna.trial import TrialState
 
-from nasplug import NasplugError, NonNegativeInt, PositiveInt, Problem, Strategy, at_least
+from nasplug import NasplugError, NonNegativeInt, PositiveInt, Problem, Strategy, require_at_least
 from nasplug.contracts.errors import unknown
 from nasplug.contracts.types import Architecture, FloatArray, Record, Trial
 from nasplug.toolkit.ask_tell import AskTell, Search
@@ -86,9 +86,9 @@ class OptunaSearch(Strategy):
         for name, value in (settings or {}).items():
             if name not in SAMPLERS[sampler].settings:
                 raise unknown(f"setting of {sampler}", name, SAMPLERS[sampler].settings)
-            at_least(f"{name} of {sampler}", value, 1)
-        at_least("batch", batch, 1)
-        at_least("retries", retries, 0)
+            require_at_least(f"{name} of {sampler}", value, 1)
+        require_at_least("batch", batch, 1)
+        require_at_least("retries", retries, 0)
         self.sampler = sampler
         self.batch = batch
         self.retries = retries
@@ -142,11 +142,13 @@ class OptunaSearch(Strategy):
     ) -> tuple[Architecture, OptunaTrial] | None:
         """The next to measure, the best-scored of several where there is a preference."""
         drawn: list[tuple[Architecture, OptunaTrial]] = []
-        while len(drawn) < draws(problem.prefer) and (one := self._draw(problem, study, rng)):
+        while len(drawn) < draws(problem.candidate_scorer) and (
+            one := self._draw(problem, study, rng)
+        ):
             drawn.append(one)
         if not drawn:
             return None
-        best, *others = best_first(problem.prefer, [arch for arch, _ in drawn])
+        best, *others = best_first(problem.candidate_scorer, [arch for arch, _ in drawn])
         for place in others:
             study.drop(*drawn[place])
         return drawn[best]

@@ -7,7 +7,7 @@ from typing import final
 
 import numpy as np
 
-from nasplug import PositiveInt, Problem, Strategy, at_least
+from nasplug import PositiveInt, Problem, Strategy, require_at_least
 from nasplug.contracts.types import Architecture, Record, Trial
 from nasplug.toolkit.ask_tell import AskTell, Search
 from nasplug_strategies.candidate_scoring import sampled
@@ -26,7 +26,7 @@ class RandomSearch(Strategy):
     """
 
     def __init__(self, batch: PositiveInt = 64, warm_start: str | None = None) -> None:
-        at_least("batch", batch, 1)
+        require_at_least("batch", batch, 1)
         self.batch = batch
         self.warm_start = warm_start
 

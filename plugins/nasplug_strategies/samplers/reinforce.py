@@ -8,16 +8,16 @@ from typing import Annotated, final
 import numpy as np
 
 from nasplug import (
+    CandidateScorer,
     NasplugError,
     NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
-    Preference,
     Problem,
     Range,
     SearchSpace,
     Strategy,
-    at_least,
+    require_at_least,
 )
 from nasplug.contracts.types import Architecture, FloatArray, IntArray, Record, Trial
 from nasplug.toolkit.ask_tell import AskTell, Search
@@ -61,12 +61,12 @@ class Reinforce(Strategy):
         entropy: NonNegativeFloat = 0.03,
         warm_start: str | None = None,
     ) -> None:
-        at_least("batch", batch, 1)
+        require_at_least("batch", batch, 1)
         if learning_rate <= 0:
             raise NasplugError(f"learning_rate must be above 0, but got {learning_rate}")
         if not 0 <= baseline_decay < 1:
             raise NasplugError(f"baseline_decay must be in [0, 1), but got {baseline_decay}")
-        at_least("entropy", entropy, 0)
+        require_at_least("entropy", entropy, 0)
         self.batch = batch
         self.learning_rate = learning_rate
         self.baseline_decay = baseline_decay
@@ -99,7 +99,9 @@ class Reinforce(Strategy):
             weights = _simplex(len(new), policy.objectives, rng)
             learner.learn(new, weights, np.array([known[a] for a in new]))
         while True:
-            episodes, weights, new = self._draw(problem.space, problem.prefer, policy, known, rng)
+            episodes, weights, new = self._draw(
+                problem.space, problem.candidate_scorer, policy, known, rng
+            )
             if not new:
                 return
             known.update(zip(new, (yield new), strict=True))
@@ -108,7 +110,7 @@ class Reinforce(Strategy):
     def _draw(
         self,
         space: SearchSpace,
-        prefer: Preference | None,
+        candidate_scorer: CandidateScorer | None,
         policy: _Policy,
         known: dict[Architecture, FloatArray],
         rng: np.random.Generator,
@@ -119,13 +121,13 @@ class Reinforce(Strategy):
         new: dict[Architecture, None] = {}
         for _ in range(TRIES):
             weights = _simplex(self.batch, policy.objectives, rng)
-            many = draws(prefer)
+            many = draws(candidate_scorer)
             genes = space.canonical(policy.sample(np.repeat(weights, many, axis=0), rng))
             for i, w in enumerate(weights):
                 drawn = space.valid(genes[i * many : (i + 1) * many])
                 fresh = [a for a in drawn if a not in known and a not in new] or drawn[:1]
                 if fresh and len(new) < self.batch:
-                    episodes.append(fresh[best_first(prefer, fresh)[0]])
+                    episodes.append(fresh[best_first(candidate_scorer, fresh)[0]])
                     rows.append(w)
                     if episodes[-1] not in known:
                         new.setdefault(episodes[-1])

@@ -36,7 +36,7 @@ class OfaSurrogate(Evaluator):
             with the values of the published ones; for comparing strategies, not for real figures.
     """
 
-    chunk = 1000
+    preferred_batch = 1000
 
     def __init__(
         self,

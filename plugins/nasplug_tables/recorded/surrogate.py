@@ -47,7 +47,7 @@ class Surrogate(Evaluator):
         minimize: metrics of which less is better, beside losses and costs.
     """
 
-    chunk = 1000
+    preferred_batch = 1000
 
     def __init__(
         self,
@@ -71,8 +71,8 @@ class Surrogate(Evaluator):
         for values in self._recorded.values():
             for name in values:
                 counts[name] = counts.get(name, 0) + 1
-        computed = self.space.costs([self.space.smallest])
-        names = [n for n in counts if n not in computed and 2 * counts[n] >= len(self._recorded)]
+        closed_form = self.space.costs([self.space.smallest])
+        names = [n for n in counts if n not in closed_form and 2 * counts[n] >= len(self._recorded)]
         return {name: self._metric(name) for name in sorted(names, key=_costs_last)}
 
     def _metric(self, name: str) -> Metric:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from nasplug import NasplugError, PositiveInt, SearchSpace, Variable, at_least
+from nasplug import NasplugError, PositiveInt, SearchSpace, Variable, require_at_least
 from nasplug.contracts.types import Architecture, Archs, BoolArray, FloatArray, IntArray
 from nasplug_tables.spaces.nasbench_nlp_cell import (
     ARITY,
@@ -54,7 +54,7 @@ class NasBenchNlp(SearchSpace):
         vocabulary: PositiveInt = 10_000,
         steps: PositiveInt = 70,
     ) -> None:
-        at_least("nodes", nodes, 1)
+        require_at_least("nodes", nodes, 1)
         self.nodes = nodes
         self.embedding = embedding
         self.hidden = hidden

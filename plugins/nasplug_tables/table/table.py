@@ -48,7 +48,7 @@ class Table(Evaluator):
     with different values: error, first, or mean.
     """
 
-    chunk = 64
+    preferred_batch = 64
 
     def __init__(
         self,
