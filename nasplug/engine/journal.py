@@ -141,10 +141,8 @@ def _apply(operation: dict[str, Any], found: Contents, space: SearchSpace) -> No
 
 def keep(table: RecordTable, attributes: Mapping[str, Any]) -> None:
     """Add the record that a trial's user attributes are."""
-    values, std = (
-        attributes.get("metrics", NOTHING),
-        attributes.get("std") or attributes.get("spread", NOTHING),
-    )  # its name until 0.1
+    values = attributes.get("metrics", NOTHING)
+    std = attributes.get("std") or attributes.get("spread", NOTHING)  # as it was called in 0.1
     error = None if "metrics" in attributes else str(attributes["error"])
     number, arch = attributes["number"], attributes["architecture"]
     if not (isinstance(values, Mapping) and isinstance(std, Mapping) and isinstance(arch, list)):

@@ -6,8 +6,6 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 
-import torch
-
 from nasplug import (
     Evaluator,
     Measurement,
@@ -20,6 +18,7 @@ from nasplug import (
 )
 from nasplug.contracts.types import Architecture, Outcome, Trial
 from nasplug.toolkit.counting import multiply_adds, parameters
+from nasplug.toolkit.devices import resolve_device
 from nasplug_costs.timing import latency
 
 
@@ -91,11 +90,11 @@ class Costs(Evaluator):
                 if "latency" in names:
                     inputs = self.space.example_inputs(self.batch_size)
                     values["latency"], std["latency"] = latency(
-                        model, inputs, self._place, self.threads, self.warm_up, self.seconds
+                        model,
+                        inputs,
+                        resolve_device(self.device),
+                        self.threads,
+                        self.warm_up,
+                        self.seconds,
                     )
         return Measurement(values, seconds + time.perf_counter() - start, std)
-
-    @property
-    def _place(self) -> torch.device:
-        auto = "cuda" if torch.cuda.is_available() else "cpu"
-        return torch.device(auto if self.device == "auto" else self.device)

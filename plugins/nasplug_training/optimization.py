@@ -19,7 +19,9 @@ class Optimization:
 
     The learning rate rises linearly to `lr` during `warmup` epochs, then falls to 0 along a cosine.
     `clip` is the largest norm of a step's gradient (0: no limit). Batch norms and biases have no
-    `weight_decay`. With `optimizer="adamw"`, `momentum` is Adam's beta1.
+    `weight_decay`. With `optimizer="adamw"`, `momentum` is Adam's beta1. Any other class of
+    `torch.optim` goes by its name, such as "RMSprop" or "NAdam": it is given the learning rate and
+    `weight_decay`, and its own defaults beside.
     """
 
     optimizer: str
@@ -31,8 +33,8 @@ class Optimization:
 
     def __post_init__(self) -> None:
         """An error for an optimiser that is not known."""
-        if self.optimizer not in OPTIMIZERS:
-            raise unknown("optimizer", self.optimizer, OPTIMIZERS)
+        if self.optimizer not in (*OPTIMIZERS, *_of_torch()):
+            raise unknown("optimizer", self.optimizer, (*OPTIMIZERS, *_of_torch()))
 
     def make_optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
         """Over all parameters of `model`; vectors (batch norms, biases) have no weight decay."""
@@ -42,9 +44,11 @@ class Optimization:
             {"params": weights, "weight_decay": self.weight_decay},
             {"params": vectors, "weight_decay": 0.0},
         ]
-        return OPTIMIZERS[self.optimizer](
-            [g for g in groups if g["params"]], self.lr, self.momentum
-        )
+        kept = [g for g in groups if g["params"]]
+        if self.optimizer in OPTIMIZERS:
+            return OPTIMIZERS[self.optimizer](kept, self.lr, self.momentum)
+        made: torch.optim.Optimizer = _of_torch()[self.optimizer](kept, lr=self.lr)
+        return made
 
     def rate(self, peak: float, epoch: float, epochs: int) -> float:
         """The learning rate `epoch` epochs (fractions too) after the beginning of a cycle of `epochs`."""
@@ -59,6 +63,18 @@ class Optimization:
         if self.clip:
             nn.utils.clip_grad_norm_(model.parameters(), self.clip)
         optimizer.step()
+
+
+def _of_torch() -> dict[str, Any]:
+    """The classes of `torch.optim` that take a step without calling the model again."""
+    found = {name: getattr(torch.optim, name) for name in torch.optim.__all__}
+    return {
+        name: kind
+        for name, kind in found.items()
+        if isinstance(kind, type)
+        and issubclass(kind, torch.optim.Optimizer)
+        and name not in ("Optimizer", "LBFGS", "SparseAdam", "Muon")
+    }
 
 
 def _sgd(groups: Any, lr: float, momentum: float) -> torch.optim.Optimizer:

@@ -18,9 +18,9 @@ import safetensors.torch
 import torch
 
 from nasplug import NasplugError
+from nasplug.toolkit.files import replacing
 from nasplug.toolkit.locks import LockTimeout, exclusive_lock
 from nasplug_training.checkpoint import Checkpoint
-from nasplug_training.files import replacing
 
 log = logging.getLogger(__name__)
 

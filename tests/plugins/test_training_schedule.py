@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
+from nasplug_training.optimization import Optimization
 from nasplug_training.schedule import Schedule
 from nasplug_training.subspace import Subspace
 from torch import nn
@@ -89,3 +91,12 @@ def test_draws_respect_validity() -> None:
 def test_mistakes_are_named(knobs: dict, words: str) -> None:
     with pytest.raises(NasplugError, match=words):
         Schedule(**knobs).plan(ToySpace())
+
+
+def test_an_optimizer_of_torch_goes_by_its_name():
+    model = nn.Linear(2, 2)
+    made = Optimization("RMSprop", 0.1, 0.9, 0.01, 0, 0).make_optimizer(model)
+    assert isinstance(made, torch.optim.RMSprop)
+    assert [(g["lr"], g["weight_decay"]) for g in made.param_groups] == [(0.1, 0.01), (0.1, 0.0)]
+    with pytest.raises(NasplugError, match="unknown optimizer 'RMSProp'; did you mean RMSprop"):
+        Optimization("RMSProp", 0.1, 0.9, 0.01, 0, 0)

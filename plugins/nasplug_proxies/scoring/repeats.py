@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from statistics import fmean, stdev
 
-import torch
-
 from nasplug import SearchSpace, Task, ZeroCostProxy, seeded
 from nasplug.contracts.types import Architecture, Failure
+from nasplug.toolkit.devices import resolve_device
 from nasplug_proxies.scoring.batches import ProxyBatches
 from nasplug_proxies.scoring.scoring import scores
 
@@ -30,8 +29,7 @@ class Scorer:
         device: str,
     ) -> None:
         self._space = space
-        auto = "cuda" if torch.cuda.is_available() else "cpu"
-        place = auto if device == "auto" else device
+        place = resolve_device(device)
         self._feeds = [
             ProxyBatches(space.example_inputs, task, batch_size, seed + repeat, place)
             for repeat in range(repeats)
