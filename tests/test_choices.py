@@ -87,7 +87,7 @@ def test_make_answers_mistakes():
     with pytest.raises(nasplug.NasplugError, match="unknown argument of Processes 'worker'"):
         nasplug.make("executor", "processes", worker=3)
     with pytest.raises(
-        nasplug.NasplugError, match="workers of Processes must be int, but got 'two'"
+        nasplug.NasplugError, match="workers of Processes must be int, at least 1, but got 'two'"
     ):
         nasplug.make("executor", "processes", workers="two")
     with pytest.raises(nasplug.NasplugError, match="unknown group 'spaces'; did you mean space"):

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from nasplug.contracts.errors import NasplugError
+from nasplug.contracts.inputs import Inputs
 from nasplug.contracts.space import SearchSpace
 from nasplug.contracts.task import Task
+from nasplug.toolkit.nested import named_tensors
 from nasplug.toolkit.seeding import seeded
 
 EXAMPLES = 2
@@ -31,10 +35,16 @@ def check_fit(space: SearchSpace, task: Task) -> None:
         with torch.no_grad():
             task.loss(network, batch)
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
-        shapes = [tuple(x.shape[1:]) for x in task.inputs(batch) if isinstance(x, torch.Tensor)]
+        shapes = [f"{n} {s}".strip() for n, s in _shapes(task.inputs(batch))]
         reason = " ".join(str(error).split())
-        given = ", ".join(map(str, shapes)) or "other inputs"
+        given = ", ".join(shapes) or "none"
         raise NasplugError(
             f"the networks of the space must work on the task's inputs, of shape {given}, but: {reason}. "
             "Choose another task=NAME, or change the model's inputs or outputs"
         ) from error
+
+
+def _shapes(inputs: Inputs) -> list[tuple[str, tuple[int, ...]]]:
+    """Of one example; keywords with their names."""
+    named = isinstance(inputs, Mapping)
+    return [(name if named else "", tuple(x.shape[1:])) for name, x in named_tensors(inputs)]

@@ -43,7 +43,8 @@ class SuperNetwork(ABC):
 
     def sort_channels(self, trained: int = 0) -> None:
         """Reorder channels so that leading slices hold the most important ones; the largest
-        sub-network's output stays as it was. Nothing to do where no width is elastic.
+        sub-network's output stays as it was, but for the order of channels where an output's own
+        width is elastic. Nothing to do where no width is elastic.
 
         `trained` is how many of the widths below the greatest were trained already: their channels
         stay in front (Cai et al. 2020).

@@ -169,7 +169,10 @@ def count_macs(network: nn.Module, inputs: Inputs) -> int:
         warnings.simplefilter("ignore")  # torch.jit's deprecation, at import and at use
         from fvcore.nn import FlopCountAnalysis
 
-        counted = FlopCountAnalysis(network, inputs).unsupported_ops_warnings(False).by_operator()
+        from nasplug.toolkit.positional import positional
+
+        traced, values = positional(network, inputs), tuple(tensors(inputs))
+        counted = FlopCountAnalysis(traced, values).unsupported_ops_warnings(False).by_operator()
     products = (
         "conv",
         "linear",

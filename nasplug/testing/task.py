@@ -11,17 +11,11 @@ from typing import TYPE_CHECKING, Any
 from nasplug.contracts.task import Task
 from nasplug.plugins.building import build
 from nasplug.plugins.describing import describe
+from nasplug.toolkit.nested import map_tensors, named_tensors
 from nasplug.toolkit.seeding import seeded
 
 if TYPE_CHECKING:
     from torch import nn
-
-
-def flat(batch: Any) -> list[Any]:
-    """The tensors of a batch, nested ones too."""
-    if isinstance(batch, tuple | list):
-        return [t for part in batch for t in flat(part)]
-    return [] if batch is None else [batch]
 
 
 class TaskContract:
@@ -31,8 +25,8 @@ class TaskContract:
         """Whether two batches hold the same numbers."""
         import torch
 
-        pairs = zip(flat(one), flat(other), strict=True)
-        return all(a.shape == b.shape and torch.equal(a, b) for a, b in pairs)
+        pairs = zip(named_tensors(one), named_tensors(other), strict=True)
+        return all(a[0] == b[0] and torch.equal(a[1], b[1]) for a, b in pairs)
 
     def test_metrics_are_what_quality_gives(self, task: Task, model: nn.Module) -> None:
         with seeded(0):
@@ -88,7 +82,7 @@ class TaskContract:
         batch = next(iter(task.train_batches(16, seed=0)))
         with torch.no_grad():
             outputs = task.forward(model.eval(), batch)
-            other = outputs + torch.linspace(-2, 2, outputs.numel()).view_as(outputs)
+            other = map_tensors(lambda x: x + torch.linspace(-2, 2, x.numel()).view_as(x), outputs)
             assert task.distillation(outputs, outputs) < task.distillation(other, outputs)
 
     def test_the_fingerprint_of_its_data_is_always_the_same(self, task: Task) -> None:

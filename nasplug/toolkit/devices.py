@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar, cast
 
 import torch
 from torch import nn
-from torch.utils._pytree import tree_map_only
 
 from nasplug.contracts.errors import NasplugError
+from nasplug.toolkit.nested import map_tensors
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -59,8 +58,8 @@ def precision(device: torch.device) -> AbstractContextManager[Any]:
 
 
 def move(batch: Any, device: torch.device) -> Any:
-    """`batch`, a tensor or containers of them, on `device`."""
-    return tree_map_only(torch.Tensor, lambda x: x.to(device, non_blocking=True), batch)
+    """`batch`, a tensor, or containers or a dataclass of them, on `device`."""
+    return map_tensors(lambda x: x.to(device, non_blocking=True), batch)
 
 
 @contextmanager
@@ -76,8 +75,4 @@ def threads(number: int) -> Iterator[None]:
 
 def detach(outputs: Any) -> Any:
     """`outputs`, a tensor, or containers or a dataclass of them, as constants."""
-    if is_dataclass(outputs) and not isinstance(outputs, type | Mapping):
-        return replace(
-            outputs, **{f.name: detach(getattr(outputs, f.name)) for f in fields(outputs)}
-        )
-    return tree_map_only(torch.Tensor, torch.Tensor.detach, outputs)
+    return map_tensors(torch.Tensor.detach, outputs)

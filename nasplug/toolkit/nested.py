@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -32,3 +32,17 @@ def named_tensors(value: Any, name: str = "") -> Iterator[tuple[str, torch.Tenso
         for field in fields(value):
             place = f"{name}.{field.name}" if name else field.name
             yield from named_tensors(getattr(value, field.name), place)
+
+
+def map_tensors(change: Callable[[torch.Tensor], torch.Tensor], value: Any) -> Any:
+    """`value`, a tensor, or containers or dataclasses of them, with each tensor changed.
+
+    >>> map_tensors(torch.Tensor.detach, outputs)
+    """
+    import torch
+    from torch.utils._pytree import tree_map_only
+
+    if is_dataclass(value) and not isinstance(value, type | Mapping):
+        changed = {f.name: map_tensors(change, getattr(value, f.name)) for f in fields(value)}
+        return replace(value, **changed)
+    return tree_map_only(torch.Tensor, change, value)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from multiprocessing.connection import wait
 from typing import Any, final
 
+from nasplug import PositiveInt
 from nasplug.contracts.errors import NasplugError, at_least
 from nasplug.contracts.executor import Executor, Measure
 from nasplug.contracts.types import Failure, Outcome, Trial
@@ -41,7 +42,7 @@ class Processes(Executor):
 
     survives = True
 
-    def __init__(self, workers: int = 2, timeout: float | None = None) -> None:
+    def __init__(self, workers: PositiveInt = 2, timeout: float | None = None) -> None:
         at_least("workers of executor=processes", workers, 1)
         if timeout is not None and not 0 < timeout < float("inf"):
             raise NasplugError(

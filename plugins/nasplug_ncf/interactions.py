@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 
-from nasplug import Metric, NasplugError, Task
+from nasplug import Metric, NasplugError, NonNegativeInt, PositiveInt, Range, Task
 from nasplug.contracts.fingerprint import fingerprint
 from nasplug.contracts.types import BoolArray, FloatArray, IntArray
 from nasplug_ncf.feedback import Feedback, split
@@ -51,13 +51,13 @@ class Interactions(Task):
     def __init__(
         self,
         path: str | None = None,
-        users: int = USERS,
-        items: int = ITEMS,
-        interactions: int = INTERACTIONS,
-        negatives: int = 4,
+        users: PositiveInt = USERS,
+        items: Annotated[int, Range(ge=2)] = ITEMS,
+        interactions: Annotated[int, Range(ge=2)] = INTERACTIONS,
+        negatives: NonNegativeInt = 4,
         candidates: Literal["sampled", "full"] = "sampled",
-        sampled: int = 99,
-        data_seed: int = 0,
+        sampled: PositiveInt = 99,
+        data_seed: NonNegativeInt = 0,
     ) -> None:
         if negatives < 0 or sampled < 1:
             raise NasplugError(

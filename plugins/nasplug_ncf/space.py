@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from nasplug import NasplugError, SearchSpace, Variable
+from nasplug import NasplugError, PositiveInt, SearchSpace, Variable
 from nasplug.contracts.types import Architecture, Archs, FloatArray
 from nasplug_ncf.generated import ITEMS, USERS
 from nasplug_ncf.network import NeuMF, Widths, neumf
@@ -24,11 +24,11 @@ class Ncf(SearchSpace):
 
     def __init__(
         self,
-        users: int | None = None,
-        items: int | None = None,
-        widths: tuple[int, ...] | list[int] = (8, 16, 32, 64, 128),
-        hidden: tuple[int, ...] | list[int] = (8, 16, 32, 64, 128, 256, 512, 1024),
-        layers: int = 6,
+        users: PositiveInt | None = None,
+        items: PositiveInt | None = None,
+        widths: tuple[PositiveInt, ...] | list[PositiveInt] = (8, 16, 32, 64, 128),
+        hidden: tuple[PositiveInt, ...] | list[PositiveInt] = (8, 16, 32, 64, 128, 256, 512, 1024),
+        layers: PositiveInt = 6,
     ) -> None:
         self.users = USERS if users is None else users
         self.items = ITEMS if items is None else items

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, final
+from typing import Annotated, Any, final
 
 import numpy as np
 import torch
 
-from nasplug import Problem, Strategy, at_least, progress, seeded
+from nasplug import (
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Problem,
+    Range,
+    Strategy,
+    at_least,
+    progress,
+    seeded,
+)
 from nasplug.contracts.types import Architecture, FloatArray, Record, Trial
 from nasplug.toolkit.ask_tell import AskTell
 from nasplug_oneshot.controller import Controller
@@ -53,16 +64,16 @@ class Enas(Strategy):
     def __init__(
         self,
         training: Training,
-        hidden: int = 64,
-        controller_lr: float = 0.005,
-        episodes: int = 4,
-        entropy: float = 1e-3,
-        weights_first: int = 5,
-        samples: int = 50,
-        first: int = 12,
-        derived: int = 4,
-        sweep: Sequence[float] = (0.0, 0.1, 1.0),
-        limit: float = 1.0,
+        hidden: PositiveInt = 64,
+        controller_lr: PositiveFloat = 0.005,
+        episodes: Annotated[int, Range(ge=2)] = 4,
+        entropy: NonNegativeFloat = 1e-3,
+        weights_first: NonNegativeInt = 5,
+        samples: PositiveInt = 50,
+        first: NonNegativeInt = 12,
+        derived: PositiveInt = 4,
+        sweep: Sequence[NonNegativeFloat] = (0.0, 0.1, 1.0),
+        limit: NonNegativeFloat = 1.0,
         device: str = "auto",
     ) -> None:
         check(first, derived, sweep, limit)

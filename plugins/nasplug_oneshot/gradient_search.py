@@ -8,7 +8,16 @@ from typing import Any, final
 import numpy as np
 import torch
 
-from nasplug import Problem, Strategy, progress, seeded
+from nasplug import (
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Problem,
+    Strategy,
+    progress,
+    seeded,
+)
 from nasplug.contracts.types import Architecture, Record, Trial
 from nasplug.toolkit.ask_tell import AskTell
 from nasplug.toolkit.second_order import architecture_gradient, gradient
@@ -54,13 +63,13 @@ class GradientSearch(Strategy):
         relaxation: Relaxation,
         training: Training,
         second_order: bool = False,
-        weights_first: int = 5,
-        alpha_lr: float = 0.02,
-        alpha_decay: float = 1e-3,
-        first: int = 12,
-        derived: int = 4,
-        sweep: Sequence[float] = (0.0, 0.1, 1.0),
-        limit: float = 1.0,
+        weights_first: NonNegativeInt = 5,
+        alpha_lr: PositiveFloat = 0.02,
+        alpha_decay: NonNegativeFloat = 1e-3,
+        first: NonNegativeInt = 12,
+        derived: PositiveInt = 4,
+        sweep: Sequence[NonNegativeFloat] = (0.0, 0.1, 1.0),
+        limit: NonNegativeFloat = 1.0,
         device: str = "auto",
     ) -> None:
         check(first, derived, sweep, limit)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import final
+from typing import Annotated, final
 
 import torch
 from torch.nn.functional import one_hot
 
-from nasplug import NasplugError
+from nasplug import NasplugError, PositiveFloat, Range
 
 Alphas = Sequence[torch.Tensor]
 
@@ -65,7 +65,10 @@ class Gumbel(Relaxation):
     """
 
     def __init__(
-        self, hard: bool = True, initial_temperature: float = 10.0, final_temperature: float = 0.1
+        self,
+        hard: bool = True,
+        initial_temperature: PositiveFloat = 10.0,
+        final_temperature: PositiveFloat = 0.1,
     ) -> None:
         if not initial_temperature >= final_temperature > 0:
             raise NasplugError(
@@ -106,7 +109,7 @@ class BinaryGates(Relaxation):
         paths: 1 or 2: options computed while the alphas learn.
     """
 
-    def __init__(self, paths: int = 2) -> None:
+    def __init__(self, paths: Annotated[int, Range(ge=1, le=2)] = 2) -> None:
         if paths not in (1, 2):
             raise NasplugError(f"paths of strategy.relaxation must be 1 or 2, but got {paths}")
         self.paths = paths

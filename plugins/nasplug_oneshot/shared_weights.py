@@ -5,12 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cached_property
 from math import cos, isfinite, pi
-from typing import Any, cast, final
+from typing import Annotated, Any, cast, final
 
 import torch
 from torch import nn
 
-from nasplug import NasplugError, Problem, SuperNetwork, Task, at_least, seeded
+from nasplug import (
+    NasplugError,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    Problem,
+    Range,
+    SuperNetwork,
+    Task,
+    at_least,
+    seeded,
+)
 from nasplug.toolkit.devices import move, pick
 from nasplug.toolkit.gradient_step import gradient_step
 
@@ -30,12 +41,12 @@ class Training:
 
     def __init__(
         self,
-        epochs: int = 30,
-        batch_size: int = 64,
-        lr: float = 0.05,
-        momentum: float = 0.9,
-        weight_decay: float = 3e-4,
-        clip: float = 5.0,
+        epochs: PositiveInt = 30,
+        batch_size: Annotated[int, Range(ge=2)] = 64,
+        lr: PositiveFloat = 0.05,
+        momentum: Annotated[float, Range(ge=0, lt=1)] = 0.9,
+        weight_decay: NonNegativeFloat = 3e-4,
+        clip: NonNegativeFloat = 5.0,
     ) -> None:
         at_least("epochs of strategy.training", epochs, 1)
         at_least("batch_size of strategy.training", batch_size, 2)

@@ -8,7 +8,16 @@ from typing import final
 
 import numpy as np
 
-from nasplug import Problem, SearchSpace, Strategy, at_least, progress, seeded
+from nasplug import (
+    NonNegativeInt,
+    PositiveInt,
+    Problem,
+    SearchSpace,
+    Strategy,
+    at_least,
+    progress,
+    seeded,
+)
 from nasplug.contracts.types import Architecture, FloatArray, IntArray, Record, Trial
 from nasplug.toolkit.ask_tell import AskTell
 from nasplug.toolkit.search_on_predictions import search_on_predictions
@@ -46,9 +55,9 @@ class SinglePath(Strategy):
         self,
         inner: Strategy,
         training: Training,
-        evaluations: int = 300,
-        first: int = 12,
-        derived: int = 8,
+        evaluations: PositiveInt = 300,
+        first: NonNegativeInt = 12,
+        derived: PositiveInt = 8,
         device: str = "auto",
     ) -> None:
         at_least("strategy.evaluations", evaluations, 1)

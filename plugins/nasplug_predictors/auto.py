@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from copy import deepcopy
 from inspect import signature
-from typing import Any, final
+from typing import Annotated, Any, final
 
 import numpy as np
 from scipy.stats import kendalltau
 
-from nasplug import NasplugError, Predictor
+from nasplug import NasplugError, NonNegativeInt, Predictor, Range
 from nasplug.contracts.types import FloatArray
 from nasplug.toolkit.folds import out_of_fold
 
@@ -29,7 +29,10 @@ class Auto:
     """
 
     def __init__(
-        self, predictors: Mapping[str, Predictor], folds: int = 5, least: int = 10
+        self,
+        predictors: Mapping[str, Predictor],
+        folds: Annotated[int, Range(ge=2)] = 5,
+        least: NonNegativeInt = 10,
     ) -> None:
         if not predictors:
             raise NasplugError("auto needs predictors to choose from, but got none")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import Annotated, final
 
 from sklearn.ensemble import HistGradientBoostingRegressor
 
+from nasplug import NonNegativeFloat, PositiveInt, Range
 from nasplug.contracts.types import FloatArray
 from nasplug_predictors.targets import Scale
 
@@ -24,11 +25,11 @@ class Boosting:
 
     def __init__(
         self,
-        trees: int = 200,
-        rate: float = 0.1,
-        depth: int = 3,
-        leaf: int = 5,
-        penalty: float = 1.0,
+        trees: PositiveInt = 200,
+        rate: Annotated[float, Range(gt=0, le=1)] = 0.1,
+        depth: PositiveInt = 3,
+        leaf: PositiveInt = 5,
+        penalty: NonNegativeFloat = 1.0,
     ) -> None:
         self.trees = trees
         self.rate = rate

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import copy
 from itertools import pairwise
-from typing import final
+from typing import Annotated, final
 
 import numpy as np
 import torch
 from torch import nn
 
-from nasplug import SearchSpace, at_least, seeded
+from nasplug import (
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Range,
+    SearchSpace,
+    at_least,
+    seeded,
+)
 from nasplug.contracts.types import FloatArray
 from nasplug_predictors.graph import Graph
 
@@ -42,13 +51,13 @@ class BP:
 
     def __init__(
         self,
-        layers: int = 4,
-        hidden: int = 64,
-        dropout: float = 0.1,
-        epochs: int = 100,
-        learning_rate: float = 3e-3,
-        weight_decay: float = 5e-4,
-        seed: int = 0,
+        layers: PositiveInt = 4,
+        hidden: PositiveInt = 64,
+        dropout: Annotated[float, Range(ge=0, lt=1)] = 0.1,
+        epochs: PositiveInt = 100,
+        learning_rate: PositiveFloat = 3e-3,
+        weight_decay: NonNegativeFloat = 5e-4,
+        seed: NonNegativeInt = 0,
     ) -> None:
         at_least("layers of bp", layers, 1)
         at_least("hidden of bp", hidden, 1)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import Any, final
+from typing import Annotated, Any, final
 
 import numpy as np
 
-from nasplug import NasplugError, Predictor, at_least
+from nasplug import NasplugError, NonNegativeInt, Predictor, Range, at_least
 from nasplug.contracts.types import FloatArray
 
 
@@ -28,7 +28,11 @@ class Ensemble:
     """
 
     def __init__(
-        self, predictor: Predictor, members: int = 10, share: float = 0.8, seed: int = 0
+        self,
+        predictor: Predictor,
+        members: Annotated[int, Range(ge=2)] = 10,
+        share: Annotated[float, Range(gt=0, le=1)] = 0.8,
+        seed: NonNegativeInt = 0,
     ) -> None:
         at_least("members of ensemble", members, 2)
         if not 0 < share <= 1:

@@ -9,7 +9,7 @@ from scipy.linalg import LinAlgError, cho_solve, cholesky, solve_triangular
 from scipy.linalg.lapack import dpotri
 from scipy.optimize import minimize
 
-from nasplug import at_least
+from nasplug import PositiveInt, at_least
 from nasplug.contracts.types import FloatArray
 from nasplug_predictors.kernels import squared_distances
 from nasplug_predictors.targets import Scale
@@ -51,7 +51,7 @@ class GaussianProcess:
             predictions use all.
     """
 
-    def __init__(self, iterations: int = 60, rows: int = 400) -> None:
+    def __init__(self, iterations: PositiveInt = 60, rows: PositiveInt = 400) -> None:
         at_least("iterations of gp", iterations, 1)
         at_least("rows of gp", rows, 1)
         self.iterations = iterations

@@ -9,6 +9,7 @@ from typing import final
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPRegressor
 
+from nasplug import NonNegativeFloat, NonNegativeInt, PositiveInt
 from nasplug.contracts.types import FloatArray
 from nasplug_predictors.targets import Scale
 
@@ -30,11 +31,11 @@ class MLP:
 
     def __init__(
         self,
-        hidden: Sequence[int] = (64, 64),
-        alpha: float = 1.0,
+        hidden: Sequence[PositiveInt] = (64, 64),
+        alpha: NonNegativeFloat = 1.0,
         solver: str = "lbfgs",
-        iterations: int = 200,
-        seed: int = 0,
+        iterations: PositiveInt = 200,
+        seed: NonNegativeInt = 0,
     ) -> None:
         self.hidden = list(hidden)
         self.alpha = alpha

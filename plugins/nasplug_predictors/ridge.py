@@ -7,7 +7,7 @@ from typing import final
 import numpy as np
 from scipy.linalg import solve
 
-from nasplug import NasplugError
+from nasplug import NasplugError, PositiveFloat
 from nasplug.contracts.types import FloatArray
 from nasplug_predictors.targets import Scale
 
@@ -16,7 +16,7 @@ from nasplug_predictors.targets import Scale
 class Ridge:
     """Linear regression with a penalty `alpha` on squared weights; the intercept is free."""
 
-    def __init__(self, alpha: float = 1.0) -> None:
+    def __init__(self, alpha: PositiveFloat = 1.0) -> None:
         if alpha <= 0:
             raise NasplugError(f"alpha of ridge must be positive, but got {alpha}")
         self.alpha = alpha

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import deepcopy
-from typing import final
+from typing import Annotated, final
 
 import numpy as np
 
-from nasplug import Predictor
+from nasplug import Predictor, Range
 from nasplug.contracts.types import FloatArray
 from nasplug.toolkit.folds import out_of_fold
 from nasplug_predictors.targets import Scale
@@ -27,7 +27,12 @@ class Stacked:
         folds: of the cross-validation.
     """
 
-    def __init__(self, predictors: Sequence[Predictor], final: Predictor, folds: int = 5) -> None:
+    def __init__(
+        self,
+        predictors: Sequence[Predictor],
+        final: Predictor,
+        folds: Annotated[int, Range(ge=2)] = 5,
+    ) -> None:
         self.predictors = list(predictors)
         self.final = final
         self.folds = folds

@@ -7,6 +7,7 @@ from typing import Literal, final
 import numpy as np
 import sklearn.svm
 
+from nasplug import NonNegativeFloat, PositiveFloat
 from nasplug.contracts.types import FloatArray
 from nasplug_predictors.kernels import rbf
 from nasplug_predictors.targets import Scale
@@ -29,9 +30,9 @@ class SVR:
     def __init__(
         self,
         kernel: Literal["rbf", "linear"] = "rbf",
-        C: float = 10.0,
-        epsilon: float = 0.01,
-        gamma: Literal["scale", "auto"] | float = "scale",
+        C: PositiveFloat = 10.0,
+        epsilon: NonNegativeFloat = 0.01,
+        gamma: Literal["scale", "auto"] | PositiveFloat = "scale",
         standardise: bool = True,
     ) -> None:
         self.kernel = kernel

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
 from math import radians
-from typing import Any, final
+from typing import Annotated, Any, final
 
 import numpy as np
 import sklearn
@@ -14,7 +14,7 @@ from sklearn.datasets import load_digits
 from torch import nn
 from torch.nn import functional
 
-from nasplug import Task, at_least
+from nasplug import NonNegativeFloat, PositiveInt, Range, Task, at_least
 from nasplug_tasks.classification import METRICS, quality
 
 SPLIT_SEED = 0
@@ -38,13 +38,13 @@ class Digits(Task):
 
     def __init__(
         self,
-        image_size: int = 24,
-        shift: float = 0.0625,
-        rotation: float = 8.0,
-        scale: float = 0.08,
-        label_smoothing: float = 0.0,
-        calibration_images: int = 512,
-        validation_batch: int = 128,
+        image_size: Annotated[int, Range(ge=8)] = 24,
+        shift: NonNegativeFloat = 0.0625,
+        rotation: NonNegativeFloat = 8.0,
+        scale: NonNegativeFloat = 0.08,
+        label_smoothing: Annotated[float, Range(ge=0, lt=1)] = 0.0,
+        calibration_images: PositiveInt = 512,
+        validation_batch: PositiveInt = 128,
     ) -> None:
         """`shift` and `scale` are fractions of the image, `rotation` is in degrees."""
         for name, value, least in (

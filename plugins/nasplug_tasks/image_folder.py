@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from math import ceil
 from pathlib import Path
-from typing import Any, final
+from typing import Annotated, Any, final
 
 import numpy as np
 import PIL
@@ -15,7 +15,17 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from nasplug import NasplugError, Task, at_least
+from nasplug import (
+    NasplugError,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Range,
+    Task,
+    UnitInterval,
+    at_least,
+)
 from nasplug_tasks.classification import METRICS, quality
 from nasplug_tasks.image_tree import class_folders, files_fingerprint, image_files, place
 from nasplug_tasks.images import (
@@ -53,17 +63,17 @@ class ImageFolder(Task):
         path: str | None = None,
         train: str = "train",
         validation: str = "val",
-        image_size: int = 224,
+        image_size: PositiveInt = 224,
         mean: Sequence[float] = (0.485, 0.456, 0.406),
-        std: Sequence[float] = (0.229, 0.224, 0.225),
-        crop_scale: float = 0.08,
-        flip: float = 0.5,
-        brightness: float = 32 / 255,
-        saturation: float = 0.5,
-        label_smoothing: float = 0.1,
-        calibration_images: int = 2000,
-        validation_batch: int = 128,
-        workers: int | None = None,
+        std: Sequence[PositiveFloat] = (0.229, 0.224, 0.225),
+        crop_scale: Annotated[float, Range(gt=0, le=1)] = 0.08,
+        flip: UnitInterval = 0.5,
+        brightness: NonNegativeFloat = 32 / 255,
+        saturation: NonNegativeFloat = 0.5,
+        label_smoothing: Annotated[float, Range(ge=0, lt=1)] = 0.1,
+        calibration_images: PositiveInt = 2000,
+        validation_batch: PositiveInt = 128,
+        workers: NonNegativeInt | None = None,
     ) -> None:
         """`workers` read images beside the training, by default one a CPU and at most 8."""
         _check(locals())

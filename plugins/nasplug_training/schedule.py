@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Annotated, Any, final
 
 import torch
 from torch import nn
 
-from nasplug import NasplugError, SearchSpace, unknown
+from nasplug import (
+    NasplugError,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Range,
+    SearchSpace,
+    unknown,
+)
 from nasplug_training.optimization import Optimization
 from nasplug_training.subspace import Subspace
 
@@ -47,21 +56,21 @@ class Schedule:
 
     def __init__(
         self,
-        epochs: int = 14,
-        batch_size: int = 64,
+        epochs: PositiveInt = 14,
+        batch_size: Annotated[int, Range(ge=2)] = 64,
         largest: bool = True,
         smallest: bool = True,
-        random: int = 2,
-        label_weight: float = 0.0,
-        distillation_weight: float = 1.0,
+        random: NonNegativeInt = 2,
+        label_weight: NonNegativeFloat = 0.0,
+        distillation_weight: NonNegativeFloat = 1.0,
         phases: Sequence[Mapping[str, Any]] = (),
         optimizer: str = "sgd",
-        lr: float = 0.04,
-        momentum: float = 0.9,
-        weight_decay: float = 3e-5,
-        warmup: float = 1.0,
-        clip: float = 0.0,
-        report_every: int = 4,
+        lr: PositiveFloat = 0.04,
+        momentum: Annotated[float, Range(ge=0, lt=1)] = 0.9,
+        weight_decay: NonNegativeFloat = 3e-5,
+        warmup: NonNegativeFloat = 1.0,
+        clip: NonNegativeFloat = 0.0,
+        report_every: NonNegativeInt = 4,
     ) -> None:
         """`optimizer` to `clip` are those of `Optimization`; every phase begins with `warmup`.
 

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from nasplug import NasplugError, Task, seeded
 from nasplug.toolkit.devices import move, place, precision
+from nasplug.toolkit.nested import map_tensors, tensors
 from nasplug_training.checkpoint import Checkpoint
 from nasplug_training.optimization import Optimization
 from nasplug_training.subnetwork import measure
@@ -127,25 +128,28 @@ def resized(network: nn.Module, size: int | None) -> Iterator[None]:
         yield
         return
 
-    def shrink(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-        if not any(map(_is_image, inputs)):
-            shapes = ", ".join(str(tuple(getattr(x, "shape", ()))) for x in inputs)
+    def shrink(module: nn.Module, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+        given = list(tensors((inputs, keywords)))
+        if not any(map(_is_image, given)):
+            shapes = ", ".join(str(tuple(x.shape)) for x in given)
             raise NasplugError(
                 "image_size of evaluator=training needs images, of shape (batch, channels, height, "
                 f"width), but the task gives {shapes}; leave image_size out"
             )
-        return tuple(_interpolate(x, size) if _is_image(x) else x for x in inputs)
+        return map_tensors(lambda x: _interpolate(x, size), (inputs, keywords))
 
-    hook = network.register_forward_pre_hook(shrink)
+    hook = network.register_forward_pre_hook(shrink, with_kwargs=True)
     try:
         yield
     finally:
         hook.remove()
 
 
-def _is_image(x: Any) -> bool:
-    return isinstance(x, torch.Tensor) and x.ndim == 4 and x.is_floating_point()
+def _is_image(x: torch.Tensor) -> bool:
+    return x.ndim == 4 and x.is_floating_point()
 
 
 def _interpolate(x: torch.Tensor, size: int) -> torch.Tensor:
+    if not _is_image(x):
+        return x
     return functional.interpolate(x, (size, size), mode="bilinear", antialias=True)

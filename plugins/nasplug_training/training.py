@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
 from math import isfinite
-from typing import Any, final
+from typing import Annotated, Any, final
 
 import numpy as np
 from torch import nn
@@ -17,6 +17,11 @@ from nasplug import (
     Evaluator,
     Metric,
     NasplugError,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Range,
     SearchSpace,
     Task,
     at_least,
@@ -57,23 +62,23 @@ class TrainingEvaluator(Evaluator):
         self,
         space: SearchSpace,
         task: Task,
-        epochs: int = 20,
-        batch_size: int = 64,
-        share: float = 1.0,
-        image_size: int | None = None,
-        stop_after: int = 0,
+        epochs: PositiveInt = 20,
+        batch_size: Annotated[int, Range(ge=2)] = 64,
+        share: Annotated[float, Range(gt=0, le=1)] = 1.0,
+        image_size: PositiveInt | None = None,
+        stop_after: NonNegativeInt = 0,
         stop_at: float = 0.0,
         optimizer: str = "sgd",
-        lr: float = 0.05,
-        momentum: float = 0.9,
-        weight_decay: float = 3e-5,
-        warmup: float = 1.0,
-        clip: float = 0.0,
+        lr: PositiveFloat = 0.05,
+        momentum: Annotated[float, Range(ge=0, lt=1)] = 0.9,
+        weight_decay: NonNegativeFloat = 3e-5,
+        warmup: NonNegativeFloat = 1.0,
+        clip: NonNegativeFloat = 0.0,
         device: str = "auto",
-        seed: int = 0,
+        seed: NonNegativeInt = 0,
         cache: str | None = None,
         keep: bool = True,
-        threads: int = 1,
+        threads: PositiveInt = 1,
     ) -> None:
         """`share` of each epoch's batches are trained on. At `image_size` images are trained on and
         measured. A network whose main metric is worse than `stop_at` after `stop_after` epochs (0:

@@ -101,9 +101,21 @@ def test_the_graph_has_the_names_of_keywords_and_of_outputs(run, tmp_path):
         np.testing.assert_allclose(mine, its.detach().numpy(), atol=1e-5)
 
 
-def test_nested_inputs_have_no_graph(tmp_path):
-    with pytest.raises(NasplugError, match=r"format=onnx needs .* tensors"):
-        write_onnx(nn.Identity(), ((torch.zeros(2, 3), torch.zeros(2, 3)),), tmp_path / "n")
+class Adding(nn.Module):
+    """Takes a pair and a factor."""
+
+    def forward(self, pair, factor):
+        return (pair[0] + pair[1]) * factor
+
+
+def test_nested_inputs_have_a_graph_too(tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    x = torch.arange(6.0).view(2, 3)
+    write_onnx(Adding(), ((x, 2 * x), x + 1), tmp_path / "n.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "n.onnx")
+    given = zip([node.name for node in session.get_inputs()], (x, 2 * x, x + 1), strict=True)
+    (found,) = session.run(["output"], {name: value.numpy() for name, value in given})
+    np.testing.assert_allclose(found, (3 * x * (x + 1)).numpy())
 
 
 def labelled(task, budget=2, folder=None):

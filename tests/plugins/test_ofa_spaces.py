@@ -163,10 +163,10 @@ def test_the_last_proxyless_stage_has_one_block():
 @pytest.mark.parametrize(
     ("knobs", "message"),
     [
-        ({"width_mult": 0.0}, "width_mult > 0 must hold, but got 0.0"),
-        ({"num_classes": 0}, "num_classes >= 1 must hold, but got 0"),
-        ({"image_size": -1}, "image_size >= 1 must hold"),
-        ({"dropout": 1.0}, "0 <= dropout < 1 must hold, but got 1.0"),
+        ({"width_mult": 0.0}, "width_mult of OfaMobileNetV3 must be float, above 0, but got 0.0"),
+        ({"num_classes": 0}, "num_classes of OfaMobileNetV3 must be .*at least 1.*, but got 0"),
+        ({"image_size": -1}, "image_size of OfaMobileNetV3 must be .*at least 1"),
+        ({"dropout": 1.0}, "dropout of OfaMobileNetV3 must be float, at least 0 and below 1, but got 1.0"),
     ],
 )
 def test_wrong_knobs_are_answered(knobs, message):

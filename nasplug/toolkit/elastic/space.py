@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, final
 
 import numpy as np
 import torch
 from torch import nn
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_map
 
 from nasplug.contracts.errors import NasplugError
 from nasplug.contracts.inputs import Inputs, call
@@ -20,6 +21,8 @@ from nasplug.toolkit.elastic.costs import Costs
 from nasplug.toolkit.elastic.layer import extract
 from nasplug.toolkit.elastic.plan import Plan
 from nasplug.toolkit.elastic.sorting import sort_channels
+from nasplug.toolkit.nested import named_tensors
+from nasplug.toolkit.reordering import change, elastic_axes
 
 
 class ElasticSpace(SearchSpace):
@@ -131,39 +134,43 @@ class ElasticSuperNetwork(SuperNetwork, nn.Module):
         return network.train(self.training)
 
     def sort_channels(self, trained: int = 0) -> None:
-        """Sort every axis of elastic size by importance.
+        """Sort every axis of elastic size by importance. Outputs whose size is elastic, such as hidden
+        states, are sorted with them.
 
         An error, and nothing is changed, where the model mixes channels outside of its layers in a
         way that depends on their order.
         """
         state = {name: tensor.clone() for name, tensor in self.state_dict().items()}
-        before = self._outputs()
+        before = self._outputs(self.largest)
+        axes = elastic_axes(before, map(self._outputs, self._others()))
         sort_channels(self.model, trained)
-        off = [
-            float((old - new).abs().max() / old.abs().max().clamp(min=1.0))
-            for old, new in zip(before, self._outputs(), strict=True)
-            if old.is_floating_point() and old.numel()
-        ]
-        if max(off, default=0.0) > 1e-3:
+        off = change(before, self._outputs(self.largest), axes)
+        if off > 1e-3:
             self.load_state_dict(state)
             raise NasplugError(
                 f"sorting channels must leave the outputs of the largest network as they are, but they are "
-                f"off by {max(off):.2g}: layers that have an axis in common must be given equal sizes, and "
+                f"off by {off:.2g}: layers that have an axis in common must be given equal sizes, and "
                 "what forward does between them must not depend on the order of channels"
             )
 
+    def _others(self) -> Iterator[Architecture]:
+        """The largest architecture with another option of one variable, for each."""
+        for j, variable in enumerate(self.plan.variables):
+            other = (self.largest[j] + 1) % len(variable.options)
+            yield (*self.largest[:j], other, *self.largest[j + 1 :])
+
     @torch.no_grad()
-    def _outputs(self) -> list[torch.Tensor]:
-        """Those of the largest sub-network for the example inputs."""
+    def _outputs(self, arch: Architecture) -> dict[str, torch.Tensor]:
+        """Those of a sub-network for the example inputs."""
         before, modes = self.arch, {module: module.training for module in self.modules()}
         like = next(self.parameters())
         inputs = tree_map(lambda x: _moved(x, like), self.inputs)
-        self.activate(self.largest)
+        self.activate(arch)
         outputs = call(self.eval(), inputs)
         self.activate(before)
         for module, training in modes.items():
             module.training = training
-        return [leaf for leaf in tree_leaves(outputs) if isinstance(leaf, torch.Tensor)]
+        return dict(named_tensors(outputs))
 
 
 def _moved(x: Any, like: torch.Tensor) -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from nasplug import Architecture, NasplugError, SearchSpace, Variable, unknown
+from nasplug import Architecture, NasplugError, PositiveInt, SearchSpace, Variable, unknown
 from nasplug.contracts.types import Archs, BoolArray, IntArray
 from nasplug_nni.nni3 import NasBench101Cell
 from nasplug_nni.space.building import automatic, build_network
@@ -43,11 +43,11 @@ class NniSpace(SearchSpace):
         self,
         model: Any,
         args: Mapping[str, Any] | None = None,
-        num_classes: int | None = None,
-        in_channels: int | None = None,
-        image_size: int | None = None,
-        input_shape: Sequence[int] | None = None,
-        granularity: int = 3,
+        num_classes: PositiveInt | None = None,
+        in_channels: PositiveInt | None = None,
+        image_size: PositiveInt | None = None,
+        input_shape: Sequence[PositiveInt] | None = None,
+        granularity: PositiveInt = 3,
     ) -> None:
         """`model` is "package.module.Class", the class, or an instance; `args` are its arguments.
 

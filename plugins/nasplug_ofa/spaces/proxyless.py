@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, final
+from typing import Annotated, Any, final
 
 from torch import Tensor, nn
 
-from nasplug import Architecture, SearchSpace, Variable
+from nasplug import Architecture, PositiveFloat, PositiveInt, Range, SearchSpace, Variable
 from nasplug.contracts.types import Archs, FloatArray
 from nasplug.elastic import make_divisible
 from nasplug_ofa.layers.costs import conv_cost, linear_cost, norm_cost, reduced, total
@@ -43,11 +43,11 @@ class OfaProxylessNAS(SearchSpace):
 
     def __init__(
         self,
-        width_mult: float = 1.3,
-        num_classes: int | None = None,
-        image_size: int | None = None,
-        in_channels: int | None = None,
-        dropout: float = 0.1,
+        width_mult: PositiveFloat = 1.3,
+        num_classes: PositiveInt | None = None,
+        image_size: PositiveInt | None = None,
+        in_channels: PositiveInt | None = None,
+        dropout: Annotated[float, Range(ge=0, lt=1)] = 0.1,
     ) -> None:
         self.width_mult = width_multiplier(width_mult)
         self.num_classes = positive("num_classes", num_classes, 1000)

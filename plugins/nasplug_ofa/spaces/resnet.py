@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, final
+from typing import Annotated, Any, final
 
 from torch import Tensor, nn
 
-from nasplug import Architecture, SearchSpace, Variable
+from nasplug import Architecture, PositiveInt, Range, SearchSpace, Variable
 from nasplug.contracts.types import Archs, FloatArray
 from nasplug.elastic import ElasticLinear, ElasticSequential
 from nasplug_ofa.layers.layer_factory import ELASTIC, PLAIN
@@ -37,10 +37,10 @@ class OfaResNet50(SearchSpace):
 
     def __init__(
         self,
-        num_classes: int | None = None,
-        image_size: int | None = None,
-        in_channels: int | None = None,
-        dropout: float = 0.0,
+        num_classes: PositiveInt | None = None,
+        image_size: PositiveInt | None = None,
+        in_channels: PositiveInt | None = None,
+        dropout: Annotated[float, Range(ge=0, lt=1)] = 0.0,
     ) -> None:
         self.num_classes = positive("num_classes", num_classes, 1000)
         self.image_size = positive("image_size", image_size, 224)

@@ -48,15 +48,16 @@ class ProxyBatches:
             )
         made = self._make(proxy.input, proxy.samples or self.batch_size, proxy.batches)
         if "classes" in proxy.needs:
-            labels = made[0].batch[-1]
+            batch = made[0].batch
+            labels = batch[-1] if isinstance(batch, tuple | list) else None
             if (
                 not isinstance(labels, torch.Tensor)
                 or labels.dtype != torch.int64
                 or labels.ndim != 1
             ):
                 raise NasplugError(
-                    f"{name} needs a task whose target is one class label an example, an int64 of "
-                    f"shape (b,), but {type(self.task).__name__} has other targets"
+                    f"{name} needs a task whose batches end with one class label an example, an int64 of "
+                    f"shape (b,), but {type(self.task).__name__} has others"
                 )
         return made
 

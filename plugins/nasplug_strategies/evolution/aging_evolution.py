@@ -8,7 +8,7 @@ from typing import final
 
 import numpy as np
 
-from nasplug import NasplugError, Preference, Problem, Strategy, at_least
+from nasplug import NasplugError, PositiveInt, Preference, Problem, Strategy, UnitInterval, at_least
 from nasplug.contracts.types import Architecture, FloatArray, Record, Trial
 from nasplug.toolkit.ask_tell import AskTell, Search
 from nasplug_strategies.candidate_scoring import best_first, draws
@@ -47,10 +47,10 @@ class AgingEvolution(Strategy):
 
     def __init__(
         self,
-        pool: int | None = None,
-        tournament: int | None = None,
-        batch: int = 1,
-        greed: float = 0.75,
+        pool: PositiveInt | None = None,
+        tournament: PositiveInt | None = None,
+        batch: PositiveInt = 1,
+        greed: UnitInterval = 0.75,
         warm_start: str | None = None,
     ) -> None:
         if pool is not None:

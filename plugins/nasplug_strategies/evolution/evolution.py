@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, final
+from typing import Annotated, Literal, final
 
 import numpy as np
 
-from nasplug import NasplugError, Problem, Strategy, at_least
+from nasplug import NasplugError, PositiveInt, Problem, Range, Strategy, UnitInterval, at_least
 from nasplug.contracts.errors import unknown
 from nasplug.contracts.types import Architecture, FloatArray, Record, Trial
 from nasplug.toolkit.ask_tell import AskTell, Search
@@ -61,11 +61,11 @@ class Evolution(Strategy):
     def __init__(
         self,
         algorithm: str = "nsga2",
-        population: int | None = None,
-        offspring: int | None = None,
+        population: Annotated[int, Range(ge=2)] | None = None,
+        offspring: PositiveInt | None = None,
         crossover: Literal["uniform", "two_point"] = "uniform",
-        crossover_rate: float = 0.9,
-        mutation_rate: float = 0.02,
+        crossover_rate: UnitInterval = 0.9,
+        mutation_rate: UnitInterval = 0.02,
         settings: Mapping[str, float] | None = None,
         warm_start: str | None = None,
     ) -> None:

@@ -9,7 +9,17 @@ from typing import final
 
 import numpy as np
 
-from nasplug import NasplugError, Predictor, Problem, SearchSpace, Strategy, at_least
+from nasplug import (
+    NasplugError,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveInt,
+    Predictor,
+    Problem,
+    SearchSpace,
+    Strategy,
+    at_least,
+)
 from nasplug.contracts.types import Architecture, FloatArray, IntArray, Record, Trial
 from nasplug.toolkit.ask_tell import AskTell, Search
 from nasplug.toolkit.search_on_predictions import search_on_predictions
@@ -70,13 +80,13 @@ class Linas(Strategy):
         inner: Strategy,
         predictor: Predictor,
         predictors: Mapping[str, Predictor] | None = None,
-        first: int = 4,
-        batch: int = 1,
-        growth: float = 0.015,
-        evaluations: int = 200,
-        optimism: float = 0.55,
+        first: PositiveInt = 4,
+        batch: PositiveInt = 1,
+        growth: NonNegativeFloat = 0.015,
+        evaluations: PositiveInt = 200,
+        optimism: NonNegativeFloat = 0.55,
         cost_features: bool = True,
-        local_search: int = 100,
+        local_search: NonNegativeInt = 100,
         spread: bool = True,
         selection: str = "hypervolume",
         warm_start: str | None = None,

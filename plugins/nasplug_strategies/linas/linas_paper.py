@@ -9,7 +9,7 @@ from typing import final
 
 import numpy as np
 
-from nasplug import Predictor, Problem, Strategy, at_least
+from nasplug import PositiveInt, Predictor, Problem, Strategy, at_least
 from nasplug.contracts.types import Architecture, Record, Trial
 from nasplug.toolkit.ask_tell import AskTell, Search
 from nasplug.toolkit.search_on_predictions import search_on_predictions
@@ -44,8 +44,8 @@ class LinasPaper(Strategy):
         inner: Strategy,
         predictor: Predictor,
         predictors: Mapping[str, Predictor] | None = None,
-        population: int = 50,
-        evaluations: int = 20_000,
+        population: PositiveInt = 50,
+        evaluations: PositiveInt = 20_000,
         warm_start: str | None = None,
     ) -> None:
         at_least("population of linas_paper", population, 1)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import deepcopy
 from math import prod
-from typing import final
+from typing import Annotated, final
 
 import numpy as np
 
-from nasplug import Predictor, Problem, SearchSpace, Strategy, at_least
+from nasplug import PositiveInt, Predictor, Problem, Range, SearchSpace, Strategy, at_least
 from nasplug.contracts.capabilities import PretrainedPredictor, SpaceAwarePredictor
 from nasplug.contracts.types import Architecture, FloatArray, IntArray, Record, Trial
 from nasplug.toolkit.ask_tell import AskTell, Search
@@ -40,9 +40,9 @@ class BinaryRelation(Strategy):
     def __init__(
         self,
         predictor: Predictor,
-        batch: int = 20,
-        pool: int = 20_000,
-        pretrain: int = 256,
+        batch: Annotated[int, Range(ge=2)] = 20,
+        pool: PositiveInt = 20_000,
+        pretrain: Annotated[int, Range(ge=2)] = 256,
         warm_start: str | None = None,
     ) -> None:
         at_least("batch", batch, 2)

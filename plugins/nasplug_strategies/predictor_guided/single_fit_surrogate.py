@@ -9,7 +9,7 @@ from typing import final
 
 import numpy as np
 
-from nasplug import Predictor, Problem, Strategy, at_least
+from nasplug import PositiveInt, Predictor, Problem, Strategy, at_least
 from nasplug.contracts.types import Architecture, Archs, FloatArray, IntArray, Record, Trial
 from nasplug.toolkit.ask_tell import AskTell, Search
 from nasplug.toolkit.search_on_predictions import search_on_predictions
@@ -44,9 +44,9 @@ class SingleFitSurrogate(Strategy):
         self,
         predictor: Predictor,
         search: Strategy,
-        samples: int | None = None,
-        evaluations: int = 20_000,
-        batch: int = 50,
+        samples: PositiveInt | None = None,
+        evaluations: PositiveInt = 20_000,
+        batch: PositiveInt = 50,
         warm_start: str | None = None,
     ) -> None:
         if samples is not None:

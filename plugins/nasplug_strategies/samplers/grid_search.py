@@ -7,7 +7,7 @@ from itertools import islice
 from math import gcd, prod
 from typing import Literal, final
 
-from nasplug import Problem, SearchSpace, Strategy, at_least
+from nasplug import PositiveInt, Problem, SearchSpace, Strategy, at_least
 from nasplug.contracts.errors import unknown
 from nasplug.contracts.types import Architecture, Record, Trial
 from nasplug.toolkit.ask_tell import AskTell, Search
@@ -31,7 +31,7 @@ class GridSearch(Strategy):
     def __init__(
         self,
         order: Literal["lexicographic", "spread"] = "lexicographic",
-        batch: int = 64,
+        batch: PositiveInt = 64,
         warm_start: str | None = None,
     ) -> None:
         if order not in WALKS:

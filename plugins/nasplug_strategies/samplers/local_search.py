@@ -7,7 +7,7 @@ from typing import final
 
 import numpy as np
 
-from nasplug import Problem, Strategy, at_least
+from nasplug import PositiveInt, Problem, Strategy, at_least
 from nasplug.contracts.types import Architecture, FloatArray, Record, Trial
 from nasplug.toolkit.ask_tell import AskTell, Search
 from nasplug.toolkit.pareto import nondominated
@@ -33,7 +33,9 @@ class LocalSearch(Strategy):
         warm_start: a run's folder, whose front is measured first, or one of its CSV files.
     """
 
-    def __init__(self, starts: int = 10, batch: int = 8, warm_start: str | None = None) -> None:
+    def __init__(
+        self, starts: PositiveInt = 10, batch: PositiveInt = 8, warm_start: str | None = None
+    ) -> None:
         at_least("starts", starts, 1)
         at_least("batch", batch, 1)
         self.starts = starts

@@ -14,7 +14,7 @@ from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, QMCSampler, TP
 from optuna.trial import Trial as OptunaTrial
 from optuna.trial import TrialState
 
-from nasplug import NasplugError, Problem, Strategy, at_least
+from nasplug import NasplugError, NonNegativeInt, PositiveInt, Problem, Strategy, at_least
 from nasplug.contracts.errors import unknown
 from nasplug.contracts.types import Architecture, FloatArray, Record, Trial
 from nasplug.toolkit.ask_tell import AskTell, Search
@@ -76,8 +76,8 @@ class OptunaSearch(Strategy):
     def __init__(
         self,
         sampler: str = "tpe",
-        batch: int = 1,
-        retries: int = 10,
+        batch: PositiveInt = 1,
+        retries: NonNegativeInt = 10,
         settings: Mapping[str, int] | None = None,
         warm_start: str | None = None,
     ) -> None:

@@ -7,7 +7,7 @@ from typing import final
 
 import numpy as np
 
-from nasplug import Problem, Strategy, at_least
+from nasplug import PositiveInt, Problem, Strategy, at_least
 from nasplug.contracts.types import Architecture, Record, Trial
 from nasplug.toolkit.ask_tell import AskTell, Search
 from nasplug_strategies.candidate_scoring import sampled
@@ -25,7 +25,7 @@ class RandomSearch(Strategy):
         warm_start: a run's folder, whose front is measured first, or one of its CSV files.
     """
 
-    def __init__(self, batch: int = 64, warm_start: str | None = None) -> None:
+    def __init__(self, batch: PositiveInt = 64, warm_start: str | None = None) -> None:
         at_least("batch", batch, 1)
         self.batch = batch
         self.warm_start = warm_start

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import final
+from typing import Annotated, final
 
 import numpy as np
 
-from nasplug import NasplugError, Preference, Problem, SearchSpace, Strategy, at_least
+from nasplug import (
+    NasplugError,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    Preference,
+    Problem,
+    Range,
+    SearchSpace,
+    Strategy,
+    at_least,
+)
 from nasplug.contracts.types import Architecture, FloatArray, IntArray, Record, Trial
 from nasplug.toolkit.ask_tell import AskTell, Search
 from nasplug.toolkit.pareto import bounds
@@ -44,10 +55,10 @@ class Reinforce(Strategy):
 
     def __init__(
         self,
-        batch: int = 5,
-        learning_rate: float = 1.0,
-        baseline_decay: float = 0.9,
-        entropy: float = 0.03,
+        batch: PositiveInt = 5,
+        learning_rate: PositiveFloat = 1.0,
+        baseline_decay: Annotated[float, Range(ge=0, lt=1)] = 0.9,
+        entropy: NonNegativeFloat = 0.03,
         warm_start: str | None = None,
     ) -> None:
         at_least("batch", batch, 1)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import final
 
-from nasplug import Evaluator, Measurement, Metric, NasplugError, SearchSpace
+from nasplug import Evaluator, Measurement, Metric, NasplugError, PositiveInt, SearchSpace
 from nasplug.contracts.capabilities import OnceForAllSpace
 from nasplug.contracts.types import Outcome, Trial, full_trials
 from nasplug_tables.ofa_surrogate.accuracy import AccuracyPredictor
@@ -43,7 +43,7 @@ class OfaSurrogate(Evaluator):
         space: SearchSpace,
         accuracy: str | None = None,
         latency: str | None = None,
-        image_size: int | None = None,
+        image_size: PositiveInt | None = None,
         extrapolate: bool = False,
     ) -> None:
         self.space = space

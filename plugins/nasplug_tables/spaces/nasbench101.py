@@ -6,13 +6,13 @@ import json
 import re
 from functools import cached_property
 from math import isqrt
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from nasplug import NasplugError, SearchSpace, Variable
+from nasplug import NasplugError, PositiveInt, Range, SearchSpace, Variable
 from nasplug.contracts.types import Architecture, Archs, BoolArray, FloatArray, IntArray
 from nasplug_tables.spaces.graphs import count, pairs, prune, smallest
 from nasplug_tables.spaces.nasbench101_network import OPERATIONS, Graph, network
@@ -32,14 +32,14 @@ class NasBench101(SearchSpace):
 
     def __init__(
         self,
-        nodes: int = 7,
-        edges: int = 9,
-        channels: int = 128,
-        stacks: int = 3,
-        cells: int = 3,
-        num_classes: int | None = None,
-        in_channels: int | None = None,
-        image_size: int | None = None,
+        nodes: Annotated[int, Range(ge=2)] = 7,
+        edges: PositiveInt = 9,
+        channels: PositiveInt = 128,
+        stacks: PositiveInt = 3,
+        cells: PositiveInt = 3,
+        num_classes: PositiveInt | None = None,
+        in_channels: PositiveInt | None = None,
+        image_size: PositiveInt | None = None,
     ) -> None:
         if not 3 <= nodes <= 7:
             raise NasplugError(f"nodes must be 3 to 7, but got {nodes}")

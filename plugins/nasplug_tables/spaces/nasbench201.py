@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from nasplug import NasplugError, SearchSpace, Variable
+from nasplug import NasplugError, PositiveInt, SearchSpace, Variable
 from nasplug.contracts.types import Architecture, Archs, FloatArray, IntArray
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
@@ -34,11 +34,11 @@ class NasBench201(SearchSpace):
 
     def __init__(
         self,
-        channels: int = 16,
-        cells: int = 5,
-        num_classes: int | None = None,
-        in_channels: int | None = None,
-        image_size: int | None = None,
+        channels: PositiveInt = 16,
+        cells: PositiveInt = 5,
+        num_classes: PositiveInt | None = None,
+        in_channels: PositiveInt | None = None,
+        image_size: PositiveInt | None = None,
         isomorphic: bool = True,
     ) -> None:
         self.channels = channels

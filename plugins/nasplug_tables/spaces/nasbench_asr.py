@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from nasplug import NasplugError, SearchSpace, Variable
+from nasplug import NasplugError, PositiveInt, SearchSpace, Variable
 from nasplug.contracts.types import Architecture, Archs, FloatArray, IntArray
 from nasplug_tables.spaces.graphs import pairs, prune, smallest
 from nasplug_tables.spaces.nasbench_asr_network import (
@@ -46,12 +46,12 @@ class NasBenchAsr(SearchSpace):
 
     def __init__(
         self,
-        mels: int = 80,
-        channels: Sequence[int] = (600, 800, 1000, 1200),
-        groups: int = 100,
-        hidden: int = 500,
-        frames: int = 300,
-        num_classes: int | None = None,
+        mels: PositiveInt = 80,
+        channels: Sequence[PositiveInt] = (600, 800, 1000, 1200),
+        groups: PositiveInt = 100,
+        hidden: PositiveInt = 500,
+        frames: PositiveInt = 300,
+        num_classes: PositiveInt | None = None,
         isomorphic: bool = True,
     ) -> None:
         if len(channels) != len(STRIDES) or any(width % groups for width in channels):

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from nasplug import NasplugError, SearchSpace, Variable
+from nasplug import NasplugError, PositiveInt, SearchSpace, Variable
 from nasplug.contracts.types import Architecture, Archs, FloatArray, IntArray
 
 BLOCKS = {"identity": None, "mb3_k3": (3, 3), "mb6_k5": (6, 5)}
@@ -32,12 +32,12 @@ class NasBenchMacro(SearchSpace):
 
     def __init__(
         self,
-        channels: int = 32,
-        stages: Sequence[int] = (2, 3, 3),
-        head: int = 1280,
-        num_classes: int | None = None,
-        in_channels: int | None = None,
-        image_size: int | None = None,
+        channels: PositiveInt = 32,
+        stages: Sequence[PositiveInt] = (2, 3, 3),
+        head: PositiveInt = 1280,
+        num_classes: PositiveInt | None = None,
+        in_channels: PositiveInt | None = None,
+        image_size: PositiveInt | None = None,
         isomorphic: bool = True,
     ) -> None:
         if not stages or min(stages) < 1:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from nasplug import NasplugError, SearchSpace, Variable, at_least
+from nasplug import NasplugError, PositiveInt, SearchSpace, Variable, at_least
 from nasplug.contracts.types import Architecture, Archs, BoolArray, FloatArray, IntArray
 from nasplug_tables.spaces.nasbench_nlp_cell import (
     ARITY,
@@ -47,12 +47,12 @@ class NasBenchNlp(SearchSpace):
 
     def __init__(
         self,
-        nodes: int = 24,
-        embedding: int = 400,
-        hidden: int = 600,
-        layers: int = 3,
-        vocabulary: int = 10_000,
-        steps: int = 70,
+        nodes: PositiveInt = 24,
+        embedding: PositiveInt = 400,
+        hidden: PositiveInt = 600,
+        layers: PositiveInt = 3,
+        vocabulary: PositiveInt = 10_000,
+        steps: PositiveInt = 70,
     ) -> None:
         at_least("nodes", nodes, 1)
         self.nodes = nodes

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from nasplug import NasplugError, SearchSpace, Variable
+from nasplug import NasplugError, PositiveInt, SearchSpace, Variable
 from nasplug.contracts.types import Architecture, Archs, FloatArray
 from nasplug_tables.spaces.transnasbench101_network import (
     Place,
@@ -41,11 +41,11 @@ class TransNasBench101Micro(SearchSpace):
 
     def __init__(
         self,
-        channels: int = 64,
+        channels: PositiveInt = 64,
         skeleton: str = "41414",
-        num_classes: int | None = None,
-        in_channels: int | None = None,
-        image_size: int | None = None,
+        num_classes: PositiveInt | None = None,
+        in_channels: PositiveInt | None = None,
+        image_size: PositiveInt | None = None,
     ) -> None:
         if channels % 2:
             raise NasplugError(f"channels must be even, but got {channels}")
