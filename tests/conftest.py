@@ -38,6 +38,7 @@ def cli(tmp_path, monkeypatch, capfd):
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # it is set by `main`, for its own process alone
     modules = (module.__name__ for module in plugins().get_plugins())
     loggers = [logging.getLogger(name) for name in (None, "nasplug", *modules)]
     before = [(x.level, list(x.handlers), x.propagate) for x in loggers]

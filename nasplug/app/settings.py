@@ -75,7 +75,6 @@ RULES = {
 }
 LISTED = {"log": ("log level", LEVELS), "format": ("format", FORMATS)}
 LIMITED = ("constraints", "under")
-MAPPINGS = ("evaluators",)
 
 
 def check_setting(key: str, value: Any) -> None:
@@ -91,11 +90,8 @@ def check_setting(key: str, value: Any) -> None:
         for name in reversed(inner):
             value = {name: value}
         check_limits(top, value)
-    elif key in MAPPINGS:
-        if not isinstance(value, Mapping):
-            raise NasplugError(f"{key} must be set one by one, {key}.NAME=VALUE, but got {value!r}")
-        for name, inner_value in value.items():
-            check_setting(f"{key}.{name}", inner_value)
+    elif key == "evaluators" and not isinstance(value, Mapping):
+        raise NasplugError(f"{key} must be set one by one, {key}.NAME=VALUE, but got {value!r}")
 
 
 def check_settings(plain: Mapping[str, Any]) -> None:

@@ -28,6 +28,33 @@ def test_a_search_and_the_same_again(cli):
     assert len(pd.read_csv("runs/a/results.csv")) == 15
 
 
+def test_settings_of_a_mode_are_there_when_it_is_chosen(cli):
+    status, out, _ = cli("--cfg", "job", "mode=correlate", "correlate.n=7", "+space=ofa_mbv3")
+    assert status == 0 and "scores:\n  - synflow\n" in out and "'n': 7\n" in out
+    assert "correlate" not in cli("--cfg", "job", *SEARCH)[1]
+    for word in ("correlate.n=7", "++correlate.n=7"):
+        status, _, err = cli(*SEARCH, word)
+        told = "nasplug: correlate.n is a setting of mode=correlate; choose it: mode=correlate\n"
+        assert (status, err) == (1, told)
+    status, _, err = cli("mode=correlate", "+space=ofa_mbv3", "correlate.m=7")
+    assert (status, err.split(".")[0]) == (1, "nasplug: unknown setting of correlate 'm'")
+
+
+def test_a_mode_of_ones_own_has_settings(cli):
+    folder = Path("own/mode")
+    folder.mkdir(parents=True)
+    (folder / "count.yaml").write_text(
+        "# @package _global_\n# Counts\nmode:\n  _target_: builtins.print\n  needs: []\n"
+        "count:  # mode=count\n  most: 5  # how far\nlabel: x  # of it\n"
+    )
+    status, out, err = cli("--config-dir", "own", "mode=count", "count.most=3", "label=y")
+    assert status == 0 and "'count': {'most': 3}" in out and "'label': 'y'" in out, err
+    told = "nasplug: unknown setting of count 'least'. Known: most\n"
+    assert cli("--config-dir", "own", "mode=count", "count.least=3")[2] == told
+    told = "nasplug: label is a setting of mode=count; choose it: mode=count\n"
+    assert cli("--config-dir", "own", *SEARCH, "label=y")[2] == told
+
+
 def test_runs_are_named_by_their_configuration(cli):
     cli(*SEARCH)
     cli(*SEARCH, "seed=1")
