@@ -46,7 +46,7 @@ def installed(tmp_path_factory):
     )
     return {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(target), str(ROOT)]),
+        "PYTHONPATH": os.pathsep.join(map(str, (target, ROOT, ROOT / "plugins"))),
         "OMP_NUM_THREADS": "1",
     }
 
