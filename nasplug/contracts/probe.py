@@ -60,7 +60,8 @@ class Probe(Protocol):
 
     @property
     def outputs(self) -> torch.Tensor:
-        """What the network answered in the shared pass, without graph."""
+        """What the network answered in the shared pass, without graph; of a structured output its
+        `logits`, or else its first tensor of real numbers."""
 
     @property
     def gradients(self) -> list[torch.Tensor]:

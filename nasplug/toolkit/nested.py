@@ -46,3 +46,10 @@ def map_tensors(change: Callable[[torch.Tensor], torch.Tensor], value: Any) -> A
         changed = {f.name: map_tensors(change, getattr(value, f.name)) for f in fields(value)}
         return replace(value, **changed)
     return tree_map_only(torch.Tensor, change, value)
+
+
+def main_output(outputs: Any) -> torch.Tensor | None:
+    """The tensor that a network is asked for: the outputs where they are one, the `logits` of a
+    structure that has them, else the first tensor of real numbers; None where there is none."""
+    found = {n: t for n, t in named_tensors(outputs) if t.is_floating_point()}
+    return found.get("logits", next(iter(found.values()), None))

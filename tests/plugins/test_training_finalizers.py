@@ -15,7 +15,7 @@ from nasplug_training.supernet import SuperNetEvaluator
 from torch import nn
 
 import nasplug
-from nasplug import Finalizer, NasplugError, search
+from nasplug import Finalizer, NasplugError, Trial, search
 from nasplug.contracts.inputs import Inputs, call
 from nasplug.testing import ToySpace, ToyTask
 
@@ -95,21 +95,23 @@ def test_each_is_called_once_a_network_and_none_in_training(cache: Path) -> None
     made = evaluator(cache / "own", finalizers=[Noted("one")])
     made.prepare()
     assert not Noted.calls
-    made.evaluate([ARCH, made.space.smallest], ["top1"])
+    made.evaluate([Trial(ARCH), Trial(made.space.smallest)], ["top1"])
     assert len(Noted.calls) == 2
 
 
 def test_what_is_measured_is_the_finalized_network_and_always_the_same(cache: Path) -> None:
     plain, made = evaluator(cache), evaluator(cache, finalizers=[Coarse()])
     names = ["loss"]
-    first, again = (made.evaluate([ARCH], names)[0].values for _ in range(2))
+    first, again = (made.evaluate([Trial(ARCH)], names)[0].values for _ in range(2))
     assert (
-        first == again == evaluator(cache, finalizers=[Coarse()]).evaluate([ARCH], names)[0].values
+        first
+        == again
+        == evaluator(cache, finalizers=[Coarse()]).evaluate([Trial(ARCH)], names)[0].values
     )
     network = made.network(ARCH)
     assert not network.training
     assert made.task.quality(network, names)["loss"] == pytest.approx(first["loss"])
-    assert plain.evaluate([ARCH], names)[0].values != first
+    assert plain.evaluate([Trial(ARCH)], names)[0].values != first
 
 
 def run(cache: Path, folder: Path, *finalizers: Finalizer) -> nasplug.Run:

@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 
 from nasplug import Evaluator, Failure, Measurement, Metric, NasplugError, describe, seeded
-from nasplug.contracts.types import Architecture
 from nasplug.toolkit.weights import write_weights
 
 
@@ -46,14 +45,16 @@ class AcmeCommand(Evaluator):
         self.timeout, self.alone, self.seed = timeout, alone, seed
         self.runs_alone = tuple(measures) if alone else ()
 
+    partial_fidelity = True  # what it measures does not depend on the training
+
     @property
     def metrics(self):
         """What `measures` says."""
         return {name: Metric(**metric) for name, metric in self.measures.items()}
 
-    def evaluate(self, archs: list[Architecture], names: list[str]):
+    def evaluate(self, trials, names):
         """One run of the command each."""
-        return [self._measure(tuple(arch), names) for arch in archs]
+        return [self._measure(trial.arch, names) for trial in trials]
 
     def _measure(self, arch, names):
         start = time.perf_counter()

@@ -62,8 +62,8 @@ class AcmeText(elastic.ElasticSpace):
     def __init__(
         self, vocabulary: int | None = None, classes: int | None = None, length: int | None = None
     ) -> None:
-        self.vocabulary, self.classes = vocabulary or 16, classes or 2
-        self.length = length or 8
+        self.vocabulary, self.classes = vocabulary or 8, classes or 2
+        self.length = length or 12
 
     def model(self):
         """The largest model; every `Choice` in it is a design variable."""

@@ -16,7 +16,7 @@ class AcmeWords(Task):
 
     metrics = {"accuracy": Metric("%", "maximize"), "loss": Metric("nats", "minimize")}
 
-    def __init__(self, vocabulary: int = 8, length: int = 12, samples: int = 512) -> None:
+    def __init__(self, vocabulary: int = 8, length: int = 12, samples: int = 128) -> None:
         self.vocabulary, self.length, self.samples = vocabulary, length, samples
         self.network_dimensions = {"vocabulary": vocabulary, "classes": 2, "length": length}
 
@@ -68,10 +68,8 @@ class AcmeWords(Task):
         def draw(low, high, *shape):
             return torch.randint(low, high, shape, generator=generator)
 
-        tokens, lengths = (
-            draw(1, self.vocabulary, self.samples, self.length),
-            draw(2, self.length + 1, self.samples),
-        )
+        tokens = draw(1, self.vocabulary, self.samples, self.length)
+        lengths = draw(2, self.length + 1, self.samples)
         mask = (torch.arange(self.length) < lengths[:, None]).long()
         tokens = tokens * mask
         labels = ((tokens == 1).sum(1) > (tokens == 2).sum(1)).long()

@@ -11,7 +11,7 @@ from nasplug_acme.text import AcmeText
 from nasplug_acme.words import AcmeWords
 
 import nasplug
-from nasplug import Failure, NasplugError
+from nasplug import Failure, NasplugError, Trial
 from nasplug.testing import EvaluatorContract, SpaceContract, SuperNetworkContract, TaskContract
 
 SCRIPT = """
@@ -66,7 +66,7 @@ class TestAcmeCommand(EvaluatorContract):
 
     def test_what_the_command_says_is_the_value(self, evaluator, space):
         arch = space.largest
-        (outcome,) = evaluator.evaluate([arch], ["weights", "layers"])
+        (outcome,) = evaluator.evaluate([Trial(arch)], ["weights", "layers"])
         count = sum(p.numel() for p in space.build(arch).parameters())
         assert outcome.values == {"weights": count, "layers": 3}
 
@@ -86,7 +86,7 @@ class TestAcmeCommand(EvaluatorContract):
 def test_what_goes_wrong_is_a_failure(text, words, tmp_path):
     (tmp_path / "wrong.py").write_text(text)
     evaluator = command(tmp_path / "wrong.py", timeout=2.0)
-    (outcome,) = evaluator.evaluate([(0, 0, 0, 0)], ["weights"])
+    (outcome,) = evaluator.evaluate([Trial((0, 0, 0, 0))], ["weights"])
     assert isinstance(outcome, Failure) and words in outcome.error
 
 

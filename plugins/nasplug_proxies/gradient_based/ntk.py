@@ -6,8 +6,8 @@ import torch
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from nasplug import PositiveInt, ZeroCostProxy
-from nasplug.contracts.inputs import call
 from nasplug.contracts.probe import Probe
+from nasplug_proxies.scoring.probe import summed
 
 
 class Ntk(ZeroCostProxy):
@@ -29,7 +29,7 @@ class Ntk(ZeroCostProxy):
         rows = []
         for i in range(len(tree_leaves(probe.inputs)[0])):
             one = tree_map_only(torch.Tensor, lambda x, i=i: x[i : i + 1], probe.inputs)
-            output = call(probe.model, one).sum()
+            output = summed(probe.model, one)
             found = torch.autograd.grad(output, weights, allow_unused=True, materialize_grads=True)
             rows.append(torch.cat([g.flatten() for g in found]))
         gradients = torch.stack(rows).double()

@@ -7,8 +7,8 @@ import math
 import torch
 
 from nasplug import ZeroCostProxy
-from nasplug.contracts.inputs import call
 from nasplug.contracts.probe import Probe
+from nasplug_proxies.scoring.probe import summed
 
 
 class Synflow(ZeroCostProxy):
@@ -34,7 +34,7 @@ class Synflow(ZeroCostProxy):
                 if tensor.is_floating_point():
                     tensor.abs_()
         weights = probe.weights
-        flow = call(probe.model, probe.inputs).sum()
+        flow = summed(probe.model, probe.inputs)
         gradients = torch.autograd.grad(flow, weights, allow_unused=True, materialize_grads=True)
         pairs = zip(weights, gradients, strict=True)
         total = sum(float((weight.detach() * g).abs().sum()) for weight, g in pairs)

@@ -14,6 +14,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from nasplug import NasplugError
 from nasplug.contracts.inputs import Inputs, call
 from nasplug.contracts.probe import Examples, Layer
+from nasplug.toolkit.nested import main_output
 
 if TYPE_CHECKING:
     from nasplug.contracts.task import Task
@@ -28,8 +29,8 @@ WEIGHTED = "convolution, linear, attention or recurrent layers"
 COVERED: Mapping[str, str] = {
     "gradients": WEIGHTED,
     "layers": "convolution or linear layers",
-    "jacobian": "real numbers as inputs and one tensor as output",
-    "outputs": "one tensor as output",
+    "jacobian": "real numbers as inputs and as outputs",
+    "outputs": "real numbers as outputs",
     "patterns": "activation modules (ReLU and its kin)",
     "blocks": "building blocks that are modules",
 }
@@ -78,7 +79,8 @@ class PassProbe:
 
     @property
     def outputs(self) -> torch.Tensor:
-        """What the network answered in the shared pass, without graph."""
+        """What the network answered in the shared pass, without graph; of a structured output its
+        `logits`, or else its first tensor of real numbers."""
         return self._get("outputs")  # type: ignore[no-any-return]
 
     @property
@@ -135,8 +137,16 @@ class PassProbe:
             self._seen["jacobian"] = _jacobian(watch, keep="blocks" in needs)
         self._seen["patterns"] = watch.patterns
         self._seen["blocks"] = watch.blocks
-        self._seen["outputs"] = watch.outputs.detach() if _real(watch.outputs) else None
+        self._seen["outputs"] = None if watch.outputs is None else watch.outputs.detach()
         self._seen = {name: self._seen[name] for name in self._seen if name in needs}
+
+
+def summed(model: nn.Module, inputs: Inputs) -> torch.Tensor:
+    """The sum of a network's main output, with its graph."""
+    output = main_output(call(model, inputs))
+    if output is None:
+        raise NasplugError("the network must have real numbers as outputs, but this one has none")
+    return output.sum()
 
 
 class _Watch:
@@ -144,7 +154,7 @@ class _Watch:
 
     def __init__(self) -> None:
         self.inputs: list[torch.Tensor] = []
-        self.outputs: Any = None
+        self.outputs: torch.Tensor | None = None
         self.layers: list[Layer] = []
         self.patterns: list[torch.Tensor] = []
         self.blocks: list[torch.Tensor] = []
@@ -164,8 +174,8 @@ class _Watch:
         return entered
 
     def leave(self, module: nn.Module, args: Any, output: Any) -> None:
-        """The network's outputs."""
-        self.outputs = output
+        """The network's main output."""
+        self.outputs = main_output(output)
 
     def layer(self, module: nn.Module, args: Any, output: torch.Tensor) -> None:
         """The output of a convolution or a linear layer: waits for its gradient, and keeps neither."""
@@ -237,7 +247,7 @@ def _effect(module: nn.Module, output: torch.Tensor, gradient: torch.Tensor) -> 
 
 
 def _jacobian(watch: _Watch, keep: bool) -> torch.Tensor | None:
-    if not watch.inputs or not _real(watch.outputs):
+    if not watch.inputs or watch.outputs is None:
         return None
     parts = torch.autograd.grad(
         watch.outputs.sum(), watch.inputs, retain_graph=keep, allow_unused=True,
