@@ -87,7 +87,7 @@ def test_its_model_of_keywords_is_searched_with_shared_weights(installed, tmp_pa
         "run=a", "log=warning",
     )  # fmt: skip
     table = pd.read_csv(tmp_path / "a" / "results.csv")
-    assert (table["status"] == "ok").all() and (table["accuracy"] > 70).all()
+    assert (table["status"] == "ok").all() and table["accuracy"].between(70, 100).all()
     assert table["macs"].nunique() > 1
 
 

@@ -16,7 +16,7 @@ class AcmeWords(Task):
 
     metrics = {"accuracy": Metric("%", "maximize"), "loss": Metric("nats", "minimize")}
 
-    def __init__(self, vocabulary: int = 8, length: int = 12, samples: int = 128) -> None:
+    def __init__(self, vocabulary: int = 8, length: int = 12, samples: int = 256) -> None:
         self.vocabulary, self.length, self.samples = vocabulary, length, samples
         self.network_dimensions = {"vocabulary": vocabulary, "classes": 2, "length": length}
 
