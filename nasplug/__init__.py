@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from nasplug.app.components import open_run as open_run
-    from nasplug.app.export import load as load
+    from nasplug.app.files.export import load as load
+    from nasplug.app.files.trust import import_allowed as import_allowed
     from nasplug.app.run import Run as Run
     from nasplug.app.search import search as search
-    from nasplug.app.trust import import_allowed as import_allowed
     from nasplug.contracts.errors import NasplugError as NasplugError
     from nasplug.contracts.errors import require_at_least as require_at_least
     from nasplug.contracts.errors import unknown as unknown
@@ -52,12 +52,12 @@ if TYPE_CHECKING:
     from nasplug.plugins.choices import choices as choices
     from nasplug.plugins.describing import describe as describe
     from nasplug.plugins.discovery import hookimpl as hookimpl
-    from nasplug.toolkit.progress import progress as progress
-    from nasplug.toolkit.seeding import seeded as seeded
+    from nasplug.toolkit.networks.seeding import seeded as seeded
+    from nasplug.toolkit.system.progress import progress as progress
 
 _HOME = {
     "app.components": ("open_run",),
-    "app.export": ("load",),
+    "app.files.export": ("load",),
     "app.run": ("Run",),
     "app.search": ("search",),
     "contracts.errors": ("NasplugError", "require_at_least", "unknown"),
@@ -96,9 +96,9 @@ _HOME = {
     "plugins.choices": ("choices",),
     "plugins.describing": ("describe",),
     "plugins.discovery": ("hookimpl",),
-    "app.trust": ("import_allowed",),
-    "toolkit.progress": ("progress",),
-    "toolkit.seeding": ("seeded",),
+    "app.files.trust": ("import_allowed",),
+    "toolkit.system.progress": ("progress",),
+    "toolkit.networks.seeding": ("seeded",),
 }
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
 

@@ -6,7 +6,7 @@ import sys
 
 def start() -> None:
     """The command line as a program: Ctrl-C is handled before anything heavy is imported."""
-    from nasplug.app.stopping import install
+    from nasplug.app.command_line.stopping import install
 
     install()
     main()
@@ -14,7 +14,7 @@ def start() -> None:
 
 def main() -> None:
     """The command line."""
-    from nasplug.app.command_line import main as command_line
+    from nasplug.app.command_line.main import main as command_line
 
     command_line()
 

@@ -29,11 +29,11 @@ Under the key `DATA` a configuration keeps its task's `data_fingerprint()`.
 
 from __future__ import annotations
 
+from nasplug.app.command_line.mode_settings import read_settings
+from nasplug.app.command_line.stopping import orderly as on_interrupt
 from nasplug.app.components import EvaluationComponents as EvaluationComponents
 from nasplug.app.components import evaluator_nodes as evaluator_settings
 from nasplug.app.components import measuring as build_evaluation
-from nasplug.app.mode_settings import read_settings
-from nasplug.app.stopping import orderly as on_interrupt
 from nasplug.app.terminal import table as print_table
 from nasplug.engine.run_folder import DATA as DATA
 from nasplug.engine.run_folder import fingerprint, lock_folder, save_or_verify_config

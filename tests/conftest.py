@@ -33,7 +33,7 @@ def shared_data() -> Path:
 @pytest.fixture
 def cli(tmp_path, monkeypatch, capfd):
     """Runs `python -m nasplug ARGUMENTS` in an empty folder; gives (status, stdout, stderr)."""
-    from nasplug.app.command_line import main
+    from nasplug.app.command_line.main import main
     from nasplug.plugins.discovery import plugins
 
     monkeypatch.chdir(tmp_path)

@@ -13,9 +13,9 @@ import pytest
 from hydra.utils import get_method
 
 from nasplug import NasplugError
-from nasplug.app.overrides import compose
-from nasplug.toolkit.cache import cache_folder
-from nasplug.toolkit.locks import exclusive_lock
+from nasplug.app.command_line.overrides import compose
+from nasplug.toolkit.system.cache import cache_folder
+from nasplug.toolkit.system.locks import exclusive_lock
 
 NETWORK, SUPERNET, SCORES = ("a1" * 32, "b2" * 32, "c3" * 32)
 FETCHED = "d4" * 8

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from nasplug.toolkit.calibration import calibrate
+from nasplug.toolkit.networks.calibration import calibrate
 
 
 def network() -> nn.Sequential:

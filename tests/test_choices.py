@@ -7,8 +7,8 @@ import pytest
 from hydra.utils import get_object
 
 import nasplug
-from nasplug.app.comments import inner_choices, knobs
-from nasplug.app.overrides import compose
+from nasplug.app.command_line.comments import inner_choices, knobs
+from nasplug.app.command_line.overrides import compose
 from nasplug.plugins.building import accepts, build
 from nasplug.plugins.choices import config_dir, config_dirs, groups
 from nasplug.testing import ToySpace, ToyTask, check_described

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from nasplug.toolkit.locks import LockTimeout, exclusive_lock
+from nasplug.toolkit.system.locks import LockTimeout, exclusive_lock
 
 ROOT = Path(__file__).parents[1]
 HOLD = """
 import os, sys, time
 sys.path.insert(0, {root!r})
 from pathlib import Path
-from nasplug.toolkit.locks import exclusive_lock
+from nasplug.toolkit.system.locks import exclusive_lock
 with exclusive_lock(Path({path!r}), wait=False):
     print("held", flush=True)
     {then}

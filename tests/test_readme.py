@@ -5,8 +5,8 @@ import shlex
 from pathlib import Path
 
 import nasplug
-from nasplug.app.command_words import parse
-from nasplug.app.words import check
+from nasplug.app.command_line.command_words import parse
+from nasplug.app.command_line.words import check
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

@@ -126,7 +126,7 @@ def test_a_plugin_imports_public_names_and_no_other_plugin(path):
         ("def f():\n    from nasplug import app", ("nasplug.app",)),
         ("import nasplug.testing", ("nasplug.testing",)),
         ("if TYPE_CHECKING:\n    import nasplug.plugins", ("nasplug.plugins",)),
-        ("from nasplug.toolkit.files import _host", ("nasplug.toolkit.files._host",)),
+        ("from nasplug.toolkit.system.files import _host", ("nasplug.toolkit.system.files._host",)),
         ("import nasplug_other", ("nasplug_other",)),
     ],
 )

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nasplug import NasplugError, SearchSpace, Variable
-from nasplug.toolkit import pareto
+from nasplug.toolkit.searching import pareto
 
 
 class AnySpace(SearchSpace):

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from nasplug import Objective, Problem, make
-from nasplug.toolkit.pareto import hypervolume, nondominated
+from nasplug.toolkit.searching.pareto import hypervolume, nondominated
 
 SHOWN = (20, 30, 40, 60)
 SEARCHES = {

@@ -14,7 +14,7 @@ import numpy as np
 
 from nasplug import Evaluator, make, search
 from nasplug.contracts.types import full_trials
-from nasplug.toolkit import pareto
+from nasplug.toolkit.searching import pareto
 
 
 class Remembering(Evaluator):

@@ -22,8 +22,8 @@ from matplotlib import pyplot as plt
 from nasplug_tables.recorded.recordings import read
 from scipy.stats import kendalltau
 
+from nasplug.app.command_line.overrides import compose
 from nasplug.app.components import measuring
-from nasplug.app.overrides import compose
 from nasplug.plugins.building import build
 
 Row = tuple[str, int, float, float]

@@ -23,10 +23,10 @@ import numpy as np
 from matplotlib import pyplot as plt
 
 from nasplug import search
+from nasplug.app.command_line.overrides import compose
 from nasplug.app.components import measuring
-from nasplug.app.overrides import compose
 from nasplug.plugins.building import build
-from nasplug.toolkit import pareto
+from nasplug.toolkit.searching import pareto
 
 BASELINE, MARKS = "nsga2", (100, 250, 500, 1000, 2000)
 SHOWN = (15, 25, 30, 50, 75, 80, 100, 150, 250, 500, 1000, 2000)

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nasplug.app.arguments import check_path
+from nasplug.app.checks.arguments import check_path
+from nasplug.app.files.restoring import restore
+from nasplug.app.files.stored_config import stored_config
+from nasplug.app.files.trust import names_from
 from nasplug.app.renamed_metrics import RenamedMetrics
-from nasplug.app.restoring import restore
 from nasplug.app.run import Run, read_records
-from nasplug.app.stored import stored_config
-from nasplug.app.trust import names_from
 from nasplug.contracts.errors import NasplugError
 from nasplug.contracts.evaluator import Evaluator
 from nasplug.contracts.executor import Executor

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nasplug.app import results_csv
-from nasplug.app.arguments import as_pick, check_box, check_path
-from nasplug.app.limits import check_limits
+from nasplug.app.checks.arguments import as_pick, check_box, check_path
+from nasplug.app.checks.limits import check_limits
+from nasplug.app.files import results_csv
 from nasplug.contracts.errors import NasplugError, unknown
 from nasplug.contracts.space import SearchSpace
 from nasplug.contracts.strategy import Problem
@@ -26,8 +26,8 @@ from nasplug.contracts.types import (
 from nasplug.engine.front import Front, metric_values
 from nasplug.engine.ledger import read_ledger
 from nasplug.engine.records import RecordTable
-from nasplug.toolkit import pareto
-from nasplug.toolkit.files import replacing
+from nasplug.toolkit.searching import pareto
+from nasplug.toolkit.system.files import replacing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -195,7 +195,7 @@ class Run:
         under: Mapping[str, Mapping[str, float]] | None = None,
     ) -> Path:
         """Write a measured network, stand-alone with its weights; returns its folder. See `load`."""
-        from nasplug.app.export import write
+        from nasplug.app.files.export import write
 
         record = self.best(pick, under)
         if path is not None:

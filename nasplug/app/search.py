@@ -8,10 +8,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from nasplug.app.arguments import check_search
+from nasplug.app.checks.arguments import check_search
+from nasplug.app.checks.fit import check_fit
+from nasplug.app.checks.limits import Feasibility, check_reachable
 from nasplug.app.crash_recovery import CrashRecovery
-from nasplug.app.fit import check_fit
-from nasplug.app.limits import Feasibility, check_reachable
 from nasplug.app.run import Run
 from nasplug.app.terminal import announce
 from nasplug.app.watcher import Watcher
@@ -40,8 +40,8 @@ from nasplug.plugins.building import make
 from nasplug.plugins.choices import choices
 from nasplug.plugins.describing import describe
 from nasplug.plugins.discovery import plugins
-from nasplug.toolkit.progress import progress
-from nasplug.toolkit.script_guard import exit_if_only_imported
+from nasplug.toolkit.system.progress import progress
+from nasplug.toolkit.system.script_guard import exit_if_only_imported
 
 log = logging.getLogger("nasplug")
 ISOLATING = "processes"

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from hydra.experimental.callback import Callback
 
-from nasplug.toolkit.files import replacing
+from nasplug.toolkit.system.files import replacing
 
 MARK, FAILED, SUMMARY = "run.txt", "failed.json", "summary.csv"
 
@@ -38,9 +38,9 @@ class Summary(Callback):
     def on_multirun_end(self, config: Any, **kwargs: Any) -> None:
         """Called by Hydra, in the process that launched the jobs."""
         from nasplug.app.components import open_run
+        from nasplug.app.files.trust import ANYTHING
         from nasplug.app.terminal import table
-        from nasplug.app.trust import ANYTHING
-        from nasplug.toolkit import pareto
+        from nasplug.toolkit.searching import pareto
 
         sweep = Path(config.hydra.sweep.dir)
         marks = sorted(sweep.glob(f"*/{MARK}"), key=lambda m: int(m.parent.name))

@@ -9,12 +9,12 @@ from typing import final
 
 import numpy as np
 
-from nasplug.app.limits import Feasibility
+from nasplug.app.checks.limits import Feasibility
 from nasplug.app.run import Run
 from nasplug.contracts.types import FloatArray, Record
 from nasplug.plugins.discovery import plugins
-from nasplug.toolkit import pareto
-from nasplug.toolkit.progress import Bar
+from nasplug.toolkit.searching import pareto
+from nasplug.toolkit.system.progress import Bar
 
 REWRITE = 2.0
 """Seconds between two rewrites of the results while a search runs, at least."""

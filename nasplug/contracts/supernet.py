@@ -36,7 +36,7 @@ class SuperNetwork(ABC):
         `SearchSpace.build(arch)`, and the active architecture stays as it was. Layers that share a
         weight share it in the copy too.
 
-        Where weights are large, build the network in `nasplug.toolkit.weights.without_weights()` and
+        Where weights are large, build the network in `nasplug.toolkit.networks.weights.without_weights()` and
         hand it copies of the slices with `load_state_dict(.., assign=True)`: none is allocated
         twice. `nasplug.load` builds exported networks so.
         """

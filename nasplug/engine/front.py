@@ -9,7 +9,7 @@ import numpy as np
 from nasplug.contracts.strategy import Problem
 from nasplug.contracts.types import FloatArray, IntArray
 from nasplug.engine.records import RecordTable
-from nasplug.toolkit import pareto
+from nasplug.toolkit.searching import pareto
 
 
 @final

@@ -17,7 +17,7 @@ from nasplug.contracts.space import SearchSpace
 from nasplug.contracts.types import Measurement, Objective, Record
 from nasplug.engine.journal import OWN_LINE, SET_STUDY, Contents, read
 from nasplug.engine.records import RecordTable
-from nasplug.toolkit.files import replacing
+from nasplug.toolkit.system.files import replacing
 
 COMPLETE, FAIL = 1, 3
 """Optuna's numbers of how a trial ended."""

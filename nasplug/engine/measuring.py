@@ -11,7 +11,7 @@ from nasplug.contracts.executor import Executor
 from nasplug.contracts.types import Failure, Measurement, Outcome, Trial
 from nasplug.engine.evaluator_chain import merge
 from nasplug.engine.safe_evaluation import SafeEvaluation
-from nasplug.toolkit.batches import chunks
+from nasplug.toolkit.system.batches import chunks
 
 log = logging.getLogger("nasplug")
 SHORT = 0.1

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, SupportsFloat
 
 from nasplug.contracts.types import Failure, Measurement, Outcome
-from nasplug.toolkit.text import clean, shown
+from nasplug.toolkit.system.text import clean, shown
 
 
 def plain_outcomes(returned: Any, names: Sequence[str], n: int) -> list[Outcome]:

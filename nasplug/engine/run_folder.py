@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from nasplug.contracts.errors import NasplugError
-from nasplug.toolkit.files import replacing, sweep
-from nasplug.toolkit.locks import LockTimeout, exclusive_lock
+from nasplug.toolkit.system.files import replacing, sweep
+from nasplug.toolkit.system.locks import LockTimeout, exclusive_lock
 
 CONFIG, LOCK = "config.yaml", ".lock"
 FIRST_BUDGET = "first_budget"

@@ -16,7 +16,7 @@ from nasplug.engine import signals
 from nasplug.engine.evaluator_chain import EvaluatorChain
 from nasplug.engine.load import OtherWork
 from nasplug.engine.outcomes import plain_outcomes
-from nasplug.toolkit.text import clean
+from nasplug.toolkit.system.text import clean
 
 
 @final

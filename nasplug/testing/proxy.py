@@ -12,7 +12,7 @@ from nasplug.contracts.types import Failure
 from nasplug.plugins.building import make
 from nasplug.testing.described import check_described
 from nasplug.testing.fakes import ToySpace, ToyTask
-from nasplug.toolkit.seeding import seeded
+from nasplug.toolkit.networks.seeding import seeded
 
 
 @cache

@@ -15,8 +15,8 @@ from nasplug.contracts.space import SearchSpace
 from nasplug.contracts.types import Architecture
 from nasplug.plugins.building import build
 from nasplug.plugins.describing import describe
-from nasplug.toolkit.nested import tensors
-from nasplug.toolkit.seeding import seeded
+from nasplug.toolkit.networks.nested import tensors
+from nasplug.toolkit.networks.seeding import seeded
 
 if TYPE_CHECKING:
     from torch import nn
@@ -169,7 +169,7 @@ def count_macs(network: nn.Module, inputs: Inputs) -> int:
         warnings.simplefilter("ignore")  # torch.jit's deprecation, at import and at use
         from fvcore.nn import FlopCountAnalysis
 
-        from nasplug.toolkit.positional import positional
+        from nasplug.toolkit.networks.positional import positional
 
         traced, values = positional(network, inputs), tuple(tensors(inputs))
         counted = FlopCountAnalysis(traced, values).unsupported_ops_warnings(False).by_operator()

@@ -11,8 +11,8 @@ from nasplug.contracts.errors import NasplugError
 from nasplug.contracts.inputs import Inputs, call
 from nasplug.contracts.space import SearchSpace
 from nasplug.contracts.types import Architecture
-from nasplug.toolkit.nested import named_tensors, tensors
-from nasplug.toolkit.seeding import seeded
+from nasplug.toolkit.networks.nested import named_tensors, tensors
+from nasplug.toolkit.networks.seeding import seeded
 
 if TYPE_CHECKING:
     import torch
@@ -137,7 +137,7 @@ class SuperNetworkContract:
     def test_sorting_channels_keeps_the_largest(self, space: SearchSpace) -> None:
         import torch
 
-        from nasplug.toolkit.reordering import change, elastic_axes
+        from nasplug.toolkit.networks.reordering import change, elastic_axes
 
         network, inputs = self.make(space), space.example_inputs(2)
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from nasplug.contracts.task import Task
 from nasplug.plugins.building import build
 from nasplug.plugins.describing import describe
-from nasplug.toolkit.nested import map_tensors, named_tensors
-from nasplug.toolkit.seeding import seeded
+from nasplug.toolkit.networks.nested import map_tensors, named_tensors
+from nasplug.toolkit.networks.seeding import seeded
 
 if TYPE_CHECKING:
     from torch import nn

@@ -17,8 +17,8 @@ from nasplug import (
     seeded,
 )
 from nasplug.contracts.types import Architecture, Outcome, Trial
-from nasplug.toolkit.counting import multiply_adds, parameters
-from nasplug.toolkit.devices import resolve_device
+from nasplug.toolkit.networks.counting import multiply_adds, parameters
+from nasplug.toolkit.networks.devices import resolve_device
 from nasplug_costs.timing import latency
 
 

@@ -7,7 +7,7 @@ from torch import nn
 from torch.utils.benchmark import Timer
 
 from nasplug.contracts.inputs import Inputs, call
-from nasplug.toolkit.devices import move
+from nasplug.toolkit.networks.devices import move
 
 
 def latency(

@@ -15,9 +15,9 @@ from nasplug import PositiveInt
 from nasplug.contracts.errors import NasplugError, require_at_least
 from nasplug.contracts.executor import Executor, Measure
 from nasplug.contracts.types import Failure, Outcome, Trial
-from nasplug.toolkit.batches import chunks
-from nasplug.toolkit.script_guard import UNGUARDED
-from nasplug.toolkit.text import clean, shown
+from nasplug.toolkit.system.batches import chunks
+from nasplug.toolkit.system.script_guard import UNGUARDED
+from nasplug.toolkit.system.text import clean, shown
 from nasplug_executors.worker import Guardian, Worker
 
 LOOK = 1.0

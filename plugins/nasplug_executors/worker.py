@@ -19,7 +19,7 @@ from typing import Any, final
 from nasplug.contracts.errors import NasplugError
 from nasplug.contracts.executor import Measure
 from nasplug.contracts.types import Trial
-from nasplug.toolkit.text import clean
+from nasplug.toolkit.system.text import clean
 from nasplug_executors import guardian
 
 

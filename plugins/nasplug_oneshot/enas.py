@@ -21,7 +21,7 @@ from nasplug import (
     seeded,
 )
 from nasplug.contracts.types import Architecture, FloatArray, Record, Trial
-from nasplug.toolkit.ask_tell import AskTell
+from nasplug.toolkit.searching.ask_tell import AskTell
 from nasplug_oneshot.controller import Controller
 from nasplug_oneshot.cost_sweep import check, swept
 from nasplug_oneshot.costs import Costs, Penalty

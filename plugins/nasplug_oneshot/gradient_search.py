@@ -19,8 +19,8 @@ from nasplug import (
     seeded,
 )
 from nasplug.contracts.types import Architecture, Record, Trial
-from nasplug.toolkit.ask_tell import AskTell
-from nasplug.toolkit.second_order import architecture_gradient, gradient
+from nasplug.toolkit.searching.ask_tell import AskTell
+from nasplug.toolkit.training.second_order import architecture_gradient, gradient
 from nasplug_oneshot.cost_sweep import check, swept
 from nasplug_oneshot.costs import Costs, Penalty, expected
 from nasplug_oneshot.proposals import nonempty

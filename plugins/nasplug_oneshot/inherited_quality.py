@@ -11,8 +11,8 @@ from torch import nn
 
 from nasplug import progress, seeded
 from nasplug.contracts.types import Architecture, FloatArray
-from nasplug.toolkit.calibration import calibrate
-from nasplug.toolkit.devices import move
+from nasplug.toolkit.networks.calibration import calibrate
+from nasplug.toolkit.networks.devices import move
 from nasplug_oneshot.shared_weights import SharedWeights
 
 Measured = TypeVar("Measured")

@@ -8,7 +8,7 @@ import numpy as np
 
 from nasplug import SearchSpace
 from nasplug.contracts.types import Architecture
-from nasplug.toolkit.ask_tell import Search
+from nasplug.toolkit.searching.ask_tell import Search
 
 BATCH = 16
 """Architectures in a batch of those that nothing speaks for."""

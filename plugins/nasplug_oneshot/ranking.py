@@ -9,7 +9,7 @@ import numpy as np
 
 from nasplug import SearchSpace
 from nasplug.contracts.types import Architecture, BoolArray, FloatArray, IntArray
-from nasplug.toolkit import pareto
+from nasplug.toolkit.searching import pareto
 
 TRIES = 5000
 """Settings of the variables that are looked at before the enumeration of a large space gives up."""

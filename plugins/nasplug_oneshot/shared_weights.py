@@ -22,8 +22,8 @@ from nasplug import (
     require_at_least,
     seeded,
 )
-from nasplug.toolkit.devices import move, resolve_device
-from nasplug.toolkit.gradient_step import gradient_step
+from nasplug.toolkit.networks.devices import move, resolve_device
+from nasplug.toolkit.training.gradient_step import gradient_step
 
 
 @final

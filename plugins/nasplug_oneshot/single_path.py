@@ -19,8 +19,8 @@ from nasplug import (
     seeded,
 )
 from nasplug.contracts.types import Architecture, FloatArray, IntArray, Record, Trial
-from nasplug.toolkit.ask_tell import AskTell
-from nasplug.toolkit.search_on_predictions import search_on_predictions
+from nasplug.toolkit.searching.ask_tell import AskTell
+from nasplug.toolkit.searching.search_on_predictions import search_on_predictions
 from nasplug_oneshot.cost_sweep import opening
 from nasplug_oneshot.costs import Costs
 from nasplug_oneshot.inherited_quality import Inherited

@@ -12,7 +12,7 @@ from scipy.stats import kendalltau
 
 from nasplug import NasplugError, NonNegativeInt, Predictor, Range
 from nasplug.contracts.types import FloatArray
-from nasplug.toolkit.folds import out_of_fold
+from nasplug.toolkit.searching.folds import out_of_fold
 
 
 @final

@@ -10,7 +10,7 @@ import numpy as np
 
 from nasplug import Predictor, Range
 from nasplug.contracts.types import FloatArray
-from nasplug.toolkit.folds import out_of_fold
+from nasplug.toolkit.searching.folds import out_of_fold
 from nasplug_predictors.targets import Scale
 
 

@@ -30,7 +30,7 @@ from nasplug import (
 from nasplug.contracts.inputs import Inputs
 from nasplug.contracts.proxy import Aggregator
 from nasplug.contracts.types import Architecture, Archs, FloatArray, Outcome, Trial
-from nasplug.toolkit.cache import cache_folder
+from nasplug.toolkit.system.cache import cache_folder
 from nasplug_proxies.scoring.score_cache import ScoreCache, what_is
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import Any, final
 
 import torch
 
-from nasplug.toolkit.files import replacing
+from nasplug.toolkit.system.files import replacing
 
 log = logging.getLogger(__name__)
 DIGEST = hashlib.sha256().digest_size

@@ -18,7 +18,7 @@ from torch.utils._pytree import tree_map_only
 from nasplug import NasplugError, SearchSpace, SuperNetwork, Task, seeded
 from nasplug.contracts.fingerprint import fingerprint
 from nasplug.contracts.inputs import call
-from nasplug.toolkit.devices import detach, threads
+from nasplug.toolkit.networks.devices import detach, threads
 from nasplug_training.subspace import Subspace
 
 EXAMPLES, SAMPLES = 2, 8

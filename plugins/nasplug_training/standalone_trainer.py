@@ -14,8 +14,8 @@ from torch import nn
 from torch.nn import functional
 
 from nasplug import NasplugError, Task, seeded
-from nasplug.toolkit.devices import move, precision, to_channels_last
-from nasplug.toolkit.nested import map_tensors, tensors
+from nasplug.toolkit.networks.devices import move, precision, to_channels_last
+from nasplug.toolkit.networks.nested import map_tensors, tensors
 from nasplug_training.checkpoint import Checkpoint
 from nasplug_training.optimization import Optimization
 from nasplug_training.subnetwork import measure

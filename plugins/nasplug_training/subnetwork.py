@@ -10,8 +10,8 @@ from torch import nn
 from nasplug import Architecture, SuperNetwork, Task
 from nasplug.contracts.finalizer import Finalizer
 from nasplug.contracts.inputs import Inputs
-from nasplug.toolkit.calibration import calibrate
-from nasplug.toolkit.devices import channels_last, move, precision
+from nasplug.toolkit.networks.calibration import calibrate
+from nasplug.toolkit.networks.devices import channels_last, move, precision
 
 
 def calibration_inputs(task: Task, batch_size: int, device: torch.device) -> list[Inputs]:

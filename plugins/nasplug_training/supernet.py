@@ -30,8 +30,8 @@ from nasplug.contracts.capabilities import PublishedWeights
 from nasplug.contracts.finalizer import Finalizer
 from nasplug.contracts.inputs import Inputs
 from nasplug.contracts.types import Outcome, Trial
-from nasplug.toolkit.cache import cache_folder
-from nasplug.toolkit.devices import resolve_device, threads, to_channels_last, to_cpu
+from nasplug.toolkit.networks.devices import resolve_device, threads, to_channels_last, to_cpu
+from nasplug.toolkit.system.cache import cache_folder
 from nasplug_training.checkpoint import Checkpoint
 from nasplug_training.failure_guard import guarded
 from nasplug_training.identity import of_supernet
@@ -68,7 +68,7 @@ class SuperNetEvaluator(Evaluator):
         training_threads: PositiveInt | None = None,
         finalizers: Sequence[Finalizer] = (),
     ) -> None:
-        """`cache` is a folder; by default that of `nasplug.toolkit.cache.cache_folder("supernets")`.
+        """`cache` is a folder; by default that of `nasplug.toolkit.system.cache.cache_folder("supernets")`.
 
         `threads` are the CPU threads of one evaluation, `training_threads` those of the training
         (None: as many as torch finds, which is fastest). Sums, and so the last bits of weights,

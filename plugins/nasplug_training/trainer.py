@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from nasplug import Architecture, NasplugError, SearchSpace, SuperNetwork, Task, progress, seeded
-from nasplug.toolkit.devices import detach, move, precision, to_channels_last
+from nasplug.toolkit.networks.devices import detach, move, precision, to_channels_last
 from nasplug_training import epochs
 from nasplug_training.checkpoint import Checkpoint
 from nasplug_training.schedule import Phase, Schedule

@@ -29,8 +29,8 @@ from nasplug import (
     seeded,
 )
 from nasplug.contracts.types import Outcome, Trial
-from nasplug.toolkit.cache import cache_folder
-from nasplug.toolkit.devices import resolve_device, threads, to_channels_last, to_cpu
+from nasplug.toolkit.networks.devices import resolve_device, threads, to_channels_last, to_cpu
+from nasplug.toolkit.system.cache import cache_folder
 from nasplug_training import epochs as lengths
 from nasplug_training.checkpoint import Checkpoint
 from nasplug_training.failure_guard import guarded
@@ -84,7 +84,7 @@ class TrainingEvaluator(Evaluator):
         measured. A network whose main metric is worse than `stop_at` after `stop_after` epochs (0:
         never) is hopeless: it is trained no longer, and measured as it is. `optimizer` to `clip` are
         those of `Optimization`. `cache` is a folder, by default that of
-        `nasplug.toolkit.cache.cache_folder("networks")`; without `keep` it is left alone, and an
+        `nasplug.toolkit.system.cache.cache_folder("networks")`; without `keep` it is left alone, and an
         export trains once more. `threads` are the CPU threads of one training: fixed, and part of
         the key of what is kept, since the last bits of weights depend on their number.
         """

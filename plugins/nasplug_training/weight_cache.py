@@ -18,8 +18,8 @@ import safetensors.torch
 import torch
 
 from nasplug import NasplugError
-from nasplug.toolkit.files import replacing
-from nasplug.toolkit.locks import LockTimeout, exclusive_lock
+from nasplug.toolkit.system.files import replacing
+from nasplug.toolkit.system.locks import LockTimeout, exclusive_lock
 from nasplug_training.checkpoint import Checkpoint
 
 log = logging.getLogger(__name__)

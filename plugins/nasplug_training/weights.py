@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from nasplug import NasplugError
-from nasplug.toolkit.files import replacing
+from nasplug.toolkit.system.files import replacing
 
 log = logging.getLogger(__name__)
 TIMEOUT = 30.0

@@ -246,7 +246,7 @@ def test_results_are_json_and_csv_that_anything_reads(cli):
 
 WAITING = """
 import os, sys
-import nasplug.app.command_line as command_line
+import nasplug.app.command_line.main as command_line
 assert "torch" not in sys.modules, "libgomp has read its settings"
 command_line.wait_briefly()
 print(os.environ.get("GOMP_SPINCOUNT"))

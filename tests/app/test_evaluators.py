@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from nasplug import Evaluator, EvaluatorChain, Failure, Measurement, Metric, NasplugError
+from nasplug.app.command_line.overrides import compose, open_keys
 from nasplug.app.components import measuring, open_run
-from nasplug.app.overrides import compose, open_keys
 from nasplug.app.renamed_metrics import RenamedMetrics
 from nasplug.contracts.types import full_trials
 
@@ -152,7 +152,7 @@ from nasplug.plugins import discovery
 sys.path[:0] = {path}
 names = ("nasplug_strategies", "nasplug_costs", "nasplug_acme")
 discovery._entries = lambda: [EntryPoint(n, n, "nasplug") for n in names]
-from nasplug.app.command_line import main
+from nasplug.app.command_line.main import main
 from nasplug.contracts.types import full_trials
 main()
 """

@@ -76,7 +76,7 @@ def test_interrupted(tmp_path, monkeypatch, place):
         if len(done) == place // 2 + 1:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("nasplug.app.export.os.replace", interrupted)
+    monkeypatch.setattr("nasplug.app.files.export.os.replace", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run.export(run.records[0], folder)
     monkeypatch.undo()

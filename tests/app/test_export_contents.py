@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 import nasplug
 from nasplug import NasplugError, SearchSpace, Variable, search
-from nasplug.app.onnx import write_onnx
+from nasplug.app.files.onnx import write_onnx
 from nasplug.testing import ToyEvaluator, ToyTask
 
 HERE = [__name__.split(".")[0]]

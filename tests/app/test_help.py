@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import nasplug
-from nasplug.app.comments import Knob, inner_choices, knobs, summary
+from nasplug.app.command_line.comments import Knob, inner_choices, knobs, summary
 from nasplug.plugins.choices import config_dirs, groups
 
 ROOT = Path(__file__).parents[2]

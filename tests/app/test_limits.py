@@ -6,7 +6,7 @@ from light import LightEvaluator, LightSpace, LightStrategy
 
 import nasplug
 from nasplug import NasplugError
-from nasplug.app.limits import _range, check_limits
+from nasplug.app.checks.limits import _range, check_limits
 
 BASE = ("+space=ofa_mbv3", "+strategy=random", "objectives=[params,macs]", "budget=12")
 

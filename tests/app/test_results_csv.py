@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from light import LightEvaluator, LightSpace, LightStrategy
 
 from nasplug import Failure, Measurement, NasplugError, search
-from nasplug.app import results_csv
+from nasplug.app.files import results_csv
 from nasplug.contracts.types import Record, Trial
 from nasplug.engine.records import RecordTable
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from nasplug import NasplugError
-from nasplug.app.stopping import orderly
+from nasplug.app.command_line.stopping import orderly
 from nasplug.contracts.errors import Stopped
 
 ROOT = Path(__file__).parents[2]
@@ -37,7 +37,7 @@ ORDERLY = {
 }
 START = """
 import hashlib, os, signal, sys, time
-from nasplug.app.stopping import install, orderly
+from nasplug.app.command_line.stopping import install, orderly
 FOLDER = os.getcwd()
 install()
 print("ready", flush=True)

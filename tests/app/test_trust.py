@@ -12,9 +12,9 @@ from safetensors.torch import save_file
 
 import nasplug
 from nasplug import NasplugError
-from nasplug.app.overrides import compose
-from nasplug.app.restoring import restore
-from nasplug.app.trust import names_from
+from nasplug.app.command_line.overrides import compose
+from nasplug.app.files.restoring import restore
+from nasplug.app.files.trust import names_from
 from nasplug.contracts.predictor import Predictor
 from nasplug.plugins.describing import describe
 from nasplug.testing import ToyEvaluator, ToySpace

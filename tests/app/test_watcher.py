@@ -8,13 +8,13 @@ import pytest
 from light import LightEvaluator, LightSpace, LightStrategy
 
 from nasplug import Failure, Measurement, search
-from nasplug.app import watcher as module
+import nasplug.app.watcher as module
 from nasplug.app.run import Run
 from nasplug.app.watcher import Standing
 from nasplug.contracts.strategy import Problem
 from nasplug.contracts.types import Constraint, Objective, Record, Trial
 from nasplug.engine.records import RecordTable
-from nasplug.toolkit import pareto
+from nasplug.toolkit.searching import pareto
 
 SPACE = LightSpace()
 ARCHS = [tuple(row) for row in SPACE.enumerate()[:300].tolist()]

@@ -9,7 +9,7 @@ import pytest
 from light import LightEvaluator, LightSpace, LightStrategy
 
 from nasplug import Failure, Measurement, NasplugError, SearchSpace, Variable, search
-from nasplug.app.journal_repair import repair
+from nasplug.app.files.journal_repair import repair
 from nasplug.contracts.types import Objective, Record, Trial
 from nasplug.engine.journal import JOURNAL
 from nasplug.engine.ledger import Ledger, read_ledger

@@ -14,7 +14,7 @@ from light import LightEvaluator, LightSpace, LightStrategy
 
 from nasplug import NasplugError, search
 from nasplug.contracts.types import Failure, Measurement, full_trials
-from nasplug.toolkit.text import LONGEST_TEXT
+from nasplug.toolkit.system.text import LONGEST_TEXT
 
 
 class Odd(LightEvaluator):

@@ -10,7 +10,7 @@ import pytest
 
 from nasplug import NasplugError
 from nasplug.engine.run_folder import load_config, lock_folder, save_or_verify_config
-from nasplug.toolkit.files import replacing, sweep
+from nasplug.toolkit.system.files import replacing, sweep
 
 CONFIG = {"space": {"width": 1.2, "sizes": (3, 5), "nested": [[1, 2]]}, "seed": 0, "budget": 10}
 
@@ -54,7 +54,7 @@ class TestReplacing:
 
     def test_sweep_removes_what_a_killed_writer_left_and_nothing_else(self, tmp_path):
         code = (
-            "import os, sys; from pathlib import Path; from nasplug.toolkit.files import replacing\n"
+            "import os, sys; from pathlib import Path; from nasplug.toolkit.system.files import replacing\n"
             "with replacing(Path(sys.argv[1])) as t: t.write_text('half'); os.kill(os.getpid(), 9)"
         )
         subprocess.run([sys.executable, "-c", code, str(tmp_path / "f")], env=environment())

@@ -13,7 +13,7 @@ from torch.nn import functional
 import nasplug
 from nasplug import Measurement, NasplugError, SearchSpace, Variable
 from nasplug.contracts.types import full_trials
-from nasplug.toolkit.counting import multiply_adds, parameters
+from nasplug.toolkit.networks.counting import multiply_adds, parameters
 
 
 class Convolutions(SearchSpace):

@@ -18,7 +18,7 @@ from nasplug_strategies.linas.model import Model, clip_to_front
 
 from nasplug import Constraint, NasplugError, Objective, Problem, Variable
 from nasplug.testing import StrategyContract, ToySpace
-from nasplug.toolkit import pareto
+from nasplug.toolkit.searching import pareto
 
 INNER = {"population": 20, "offspring": 20}
 EVERY = {

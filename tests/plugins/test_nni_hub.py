@@ -10,7 +10,7 @@ from nni_nets import signature
 import nasplug
 from nasplug import seeded
 from nasplug.contracts.types import full_trials
-from nasplug.toolkit.counting import multiply_adds, parameters
+from nasplug.toolkit.networks.counting import multiply_adds, parameters
 
 HUB = [name for name in nasplug.choices("space") if name.startswith("nni_")]
 

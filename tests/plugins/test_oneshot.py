@@ -337,7 +337,7 @@ def test_mistakes_are_named() -> None:
 
 
 def test_their_usual_evaluator_trains_and_can_be_changed() -> None:
-    from nasplug.app.overrides import compose
+    from nasplug.app.command_line.overrides import compose
 
     for choice in ("darts", "gdas", "snas", "proxyless", "enas", "spos", "random_one_shot"):
         chosen = compose(f"+strategy={choice}")

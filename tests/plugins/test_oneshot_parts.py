@@ -17,8 +17,8 @@ from nasplug_oneshot.relaxations import AJAR, BinaryGates, Gumbel, Softmax
 
 from nasplug import Constraint, Objective, Problem
 from nasplug.testing import ToySpace
-from nasplug.toolkit import pareto
-from nasplug.toolkit.second_order import second_order_gradient
+from nasplug.toolkit.searching import pareto
+from nasplug.toolkit.training.second_order import second_order_gradient
 
 ALPHAS = [torch.tensor([0.5, -1.0, 0.3]), torch.tensor([1.0, 0.0]), torch.tensor([0.7])]
 EVERY = [Softmax(), Gumbel(), Gumbel(hard=False), BinaryGates(1), BinaryGates(2)]

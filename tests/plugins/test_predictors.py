@@ -18,7 +18,7 @@ from sklearn.gaussian_process.kernels import RBF, ConstantKernel, DotProduct
 
 from nasplug import NasplugError
 from nasplug.testing import PredictorContract
-from nasplug.toolkit.folds import assign, out_of_fold
+from nasplug.toolkit.searching.folds import assign, out_of_fold
 
 EVERY = {
     "ridge": Ridge,

@@ -11,7 +11,7 @@ from nasplug_proxies.correlate.statistics import correlation, cross_validated
 from scipy.stats import kendalltau, spearmanr
 
 from nasplug import Evaluator, Failure, Measurement, Metric, NasplugError
-from nasplug.app.overrides import compose
+from nasplug.app.command_line.overrides import compose
 from nasplug.contracts.types import Architecture
 
 SPACE = "+space=nasbench201"

@@ -22,8 +22,8 @@ from sklearn.linear_model import Ridge
 
 from nasplug import Constraint, NasplugError, Objective, Problem, SearchSpace, Variable, full_trials
 from nasplug.testing import ToySpace
-from nasplug.toolkit.ask_tell import AskTell
-from nasplug.toolkit.pareto import hypervolume
+from nasplug.toolkit.searching.ask_tell import AskTell
+from nasplug.toolkit.searching.pareto import hypervolume
 
 
 class Blocks(SearchSpace):

@@ -12,7 +12,7 @@ from nasplug_tables.spaces.nasbench101_network import OPERATIONS, Graph
 
 from nasplug import NasplugError
 from nasplug.testing import SpaceContract
-from nasplug.toolkit.counting import multiply_adds, parameters
+from nasplug.toolkit.networks.counting import multiply_adds, parameters
 
 TINY = {"channels": 6, "stacks": 2, "cells": 1, "image_size": 8}
 INCEPTION = (

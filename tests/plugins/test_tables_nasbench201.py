@@ -8,7 +8,7 @@ from nasplug_tables.spaces.nasbench201 import OPERATIONS, NasBench201
 
 from nasplug import NasplugError, seeded
 from nasplug.testing import SpaceContract
-from nasplug.toolkit.counting import multiply_adds, parameters
+from nasplug.toolkit.networks.counting import multiply_adds, parameters
 
 BEST = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_1x1~2|"
 

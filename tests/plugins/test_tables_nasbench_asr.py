@@ -8,7 +8,7 @@ from nasplug_tables.spaces.nasbench_asr_network import OPERATIONS, Convolution
 
 from nasplug import NasplugError, seeded
 from nasplug.testing import SpaceContract
-from nasplug.toolkit.counting import multiply_adds, parameters
+from nasplug.toolkit.networks.counting import multiply_adds, parameters
 
 TINY = {"mels": 3, "channels": [4, 4, 8, 8], "groups": 2, "frames": 17}
 

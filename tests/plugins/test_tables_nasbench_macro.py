@@ -7,7 +7,7 @@ from nasplug_tables.spaces.nasbench_macro import NasBenchMacro
 
 from nasplug import NasplugError, seeded
 from nasplug.testing import SpaceContract
-from nasplug.toolkit.counting import multiply_adds, parameters
+from nasplug.toolkit.networks.counting import multiply_adds, parameters
 
 
 class TestContract(SpaceContract):

@@ -12,7 +12,7 @@ from nasplug_tables.table.table import Table
 from nasplug import NasplugError, seeded
 from nasplug.contracts.types import full_trials
 from nasplug.testing import SpaceContract
-from nasplug.toolkit.counting import parameters
+from nasplug.toolkit.networks.counting import parameters
 
 TINY = {"embedding": 3, "hidden": 4, "layers": 2, "vocabulary": 5, "steps": 3}
 

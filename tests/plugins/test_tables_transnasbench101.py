@@ -7,7 +7,7 @@ from nasplug_tables.spaces.transnasbench101_micro import TransNasBench101Micro
 
 from nasplug import NasplugError
 from nasplug.testing import SpaceContract
-from nasplug.toolkit.counting import multiply_adds, parameters
+from nasplug.toolkit.networks.counting import multiply_adds, parameters
 
 
 class TestMicroContract(SpaceContract):

@@ -26,7 +26,7 @@ import nasplug
 from nasplug import Failure, NasplugError
 from nasplug.contracts.types import full_trials
 from nasplug.testing import EvaluatorContract, ToySpace, ToyTask
-from nasplug.toolkit.devices import threads
+from nasplug.toolkit.networks.devices import threads
 
 NAMES = ("top1", "loss")
 

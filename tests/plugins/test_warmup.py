@@ -16,7 +16,7 @@ from nasplug_strategies.samplers.random_search import RandomSearch
 import nasplug
 from nasplug import Constraint, NasplugError, Objective, Problem
 from nasplug.testing import StrategyContract, ToySpace
-from nasplug.toolkit.pareto import nondominated
+from nasplug.toolkit.searching.pareto import nondominated
 
 
 class Size:

@@ -36,7 +36,7 @@ from nasplug.elastic import (
     make_divisible,
 )
 from nasplug.testing import SpaceContract, SuperNetworkContract
-from nasplug.toolkit.counting import multiply_adds, parameters
+from nasplug.toolkit.networks.counting import multiply_adds, parameters
 
 
 def rounded(width, ratio):

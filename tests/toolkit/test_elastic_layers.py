@@ -34,7 +34,7 @@ from nasplug.elastic import (
     concat,
     extract,
 )
-from nasplug.toolkit.counting import multiply_adds, parameters
+from nasplug.toolkit.networks.counting import multiply_adds, parameters
 
 
 def images(width):

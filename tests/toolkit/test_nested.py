@@ -7,9 +7,9 @@ import torch
 from nasplug_training.standalone_trainer import resized
 from torch import Tensor, nn
 
-from nasplug.toolkit.devices import move
-from nasplug.toolkit.nested import main_output, map_tensors, named_tensors
-from nasplug.toolkit.reordering import change, elastic_axes
+from nasplug.toolkit.networks.devices import move
+from nasplug.toolkit.networks.nested import main_output, map_tensors, named_tensors
+from nasplug.toolkit.networks.reordering import change, elastic_axes
 
 
 @dataclass

@@ -7,7 +7,12 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from nasplug.toolkit.weights import load_built, load_weights, without_weights, write_weights
+from nasplug.toolkit.networks.weights import (
+    load_built,
+    load_weights,
+    without_weights,
+    write_weights,
+)
 
 
 class Tied(nn.Module):

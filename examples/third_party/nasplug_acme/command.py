@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from nasplug import Evaluator, Failure, Measurement, Metric, NasplugError, describe, seeded
-from nasplug.toolkit.weights import write_weights
+from nasplug.toolkit.networks.weights import write_weights
 
 
 class CommandFailed(Exception):

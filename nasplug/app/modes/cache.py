@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from nasplug.contracts.errors import NasplugError, require_at_least
-from nasplug.toolkit.cache import cache_folder
-from nasplug.toolkit.locks import LockTimeout, exclusive_lock
+from nasplug.toolkit.system.cache import cache_folder
+from nasplug.toolkit.system.locks import LockTimeout, exclusive_lock
 
 KEY = re.compile(r"([0-9a-f]{64})\..+|([0-9a-f]{16})-.+")
 """Files that belong to something kept: KEY.safetensors, KEY.json, KEY.lock, KEY.jsonl, or what was

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nasplug.app.components import open_space
-from nasplug.app.journal_repair import Repair, repair
+from nasplug.app.files.journal_repair import Repair, repair
 from nasplug.contracts.errors import NasplugError
 from nasplug.engine.journal import JOURNAL
 from nasplug.engine.run_folder import lock_folder

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from nasplug.app.command_line.stopping import orderly
 from nasplug.app.components import assemble
 from nasplug.app.run import Run
 from nasplug.app.search import search
-from nasplug.app.stopping import orderly
 from nasplug.app.sweeps import mark
 from nasplug.app.terminal import conclude
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from nasplug.app.checks.fit import check_fit
+from nasplug.app.command_line.stopping import orderly
 from nasplug.app.components import MAIN, measuring
-from nasplug.app.fit import check_fit
-from nasplug.app.stopping import orderly
 from nasplug.contracts.errors import NasplugError
 
 

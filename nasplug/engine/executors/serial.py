@@ -8,7 +8,7 @@ from typing import final
 from nasplug.contracts.errors import NasplugError
 from nasplug.contracts.executor import Executor, Measure
 from nasplug.contracts.types import Outcome, Trial
-from nasplug.toolkit.batches import chunks
+from nasplug.toolkit.system.batches import chunks
 
 
 @final

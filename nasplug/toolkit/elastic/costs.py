@@ -18,9 +18,9 @@ from torch import nn
 from nasplug.contracts.errors import NasplugError
 from nasplug.contracts.inputs import Inputs, call
 from nasplug.contracts.types import Architecture, Archs, FloatArray
-from nasplug.toolkit.counting import multiply_adds, parameters
 from nasplug.toolkit.elastic.layer import Count, Elastic, extract
 from nasplug.toolkit.elastic.plan import Part, Plan, Setting
+from nasplug.toolkit.networks.counting import multiply_adds, parameters
 
 
 @final

@@ -21,8 +21,8 @@ from nasplug.toolkit.elastic.costs import Costs
 from nasplug.toolkit.elastic.layer import extract
 from nasplug.toolkit.elastic.plan import Plan
 from nasplug.toolkit.elastic.sorting import sort_channels
-from nasplug.toolkit.nested import named_tensors
-from nasplug.toolkit.reordering import change, elastic_axes
+from nasplug.toolkit.networks.nested import named_tensors
+from nasplug.toolkit.networks.reordering import change, elastic_axes
 
 
 class ElasticSpace(SearchSpace):

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, random_split
 
 from nasplug import NasplugError, seeded
-from nasplug.toolkit.devices import move, resolve_device
-from nasplug.toolkit.gradient_step import gradient_step
-from nasplug.toolkit.second_order import architecture_gradient
+from nasplug.toolkit.networks.devices import move, resolve_device
+from nasplug.toolkit.training.gradient_step import gradient_step
+from nasplug.toolkit.training.second_order import architecture_gradient
 from nasplug_nni.retiarii.choices import open_choices, space
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ import torch
 
 from nasplug import PositiveFloat, PositiveInt, ZeroCostProxy
 from nasplug.contracts.probe import Probe
-from nasplug.toolkit.counting import parameters
+from nasplug.toolkit.networks.counting import parameters
 
 
 class Swap(ZeroCostProxy):

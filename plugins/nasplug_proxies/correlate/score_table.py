@@ -13,7 +13,7 @@ import numpy as np
 
 from nasplug import Architecture, Measurement, full_trials, progress
 from nasplug.contracts.types import FloatArray
-from nasplug.toolkit.files import replacing
+from nasplug.toolkit.system.files import replacing
 
 if TYPE_CHECKING:
     from nasplug import EvaluatorChain

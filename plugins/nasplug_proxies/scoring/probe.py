@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from nasplug import NasplugError
 from nasplug.contracts.inputs import Inputs, call
 from nasplug.contracts.probe import Examples, Layer
-from nasplug.toolkit.nested import main_output
+from nasplug.toolkit.networks.nested import main_output
 
 if TYPE_CHECKING:
     from nasplug.contracts.task import Task

@@ -7,7 +7,7 @@ from statistics import fmean, stdev
 
 from nasplug import SearchSpace, Task, ZeroCostProxy, seeded
 from nasplug.contracts.types import Architecture, Failure
-from nasplug.toolkit.devices import resolve_device
+from nasplug.toolkit.networks.devices import resolve_device
 from nasplug_proxies.scoring.batches import ProxyBatches
 from nasplug_proxies.scoring.scoring import scores
 

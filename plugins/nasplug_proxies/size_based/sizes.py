@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nasplug import ZeroCostProxy
 from nasplug.contracts.probe import Probe
-from nasplug.toolkit.counting import multiply_adds, parameters
+from nasplug.toolkit.networks.counting import multiply_adds, parameters
 
 
 class Params(ZeroCostProxy):

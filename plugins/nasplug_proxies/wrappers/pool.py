@@ -6,7 +6,7 @@ import numpy as np
 
 from nasplug import Problem
 from nasplug.contracts.types import Architecture, Archs, BoolArray, FloatArray, IntArray
-from nasplug.toolkit.pareto import nondominated
+from nasplug.toolkit.searching.pareto import nondominated
 
 
 def feasible(problem: Problem, archs: Archs) -> BoolArray:

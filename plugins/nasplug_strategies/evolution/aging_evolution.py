@@ -18,7 +18,7 @@ from nasplug import (
     require_at_least,
 )
 from nasplug.contracts.types import Architecture, FloatArray, Record, Trial
-from nasplug.toolkit.ask_tell import AskTell, Search
+from nasplug.toolkit.searching.ask_tell import AskTell, Search
 from nasplug_strategies.candidate_scoring import best_first, draws
 from nasplug_strategies.nondominated_order import nondominated_order
 from nasplug_strategies.population import SampleSize, population_for

@@ -18,8 +18,8 @@ from nasplug import (
 )
 from nasplug.contracts.errors import unknown
 from nasplug.contracts.types import Architecture, FloatArray, Record, Trial
-from nasplug.toolkit.ask_tell import AskTell, Search
-from nasplug.toolkit.pareto import bounds
+from nasplug.toolkit.searching.ask_tell import AskTell, Search
+from nasplug.toolkit.searching.pareto import bounds
 from nasplug_strategies.evolution.algorithms import ALGORITHMS, check
 from nasplug_strategies.evolution.algorithms import settings as own_settings
 from nasplug_strategies.evolution.engine import Exhausted, Parts

@@ -6,7 +6,7 @@ import numpy as np
 
 from nasplug import Problem
 from nasplug.contracts.types import FloatArray, IntArray
-from nasplug.toolkit import pareto
+from nasplug.toolkit.searching import pareto
 from nasplug_strategies.nondominated_order import nondominated_order
 
 MARGIN = 0.1

@@ -21,8 +21,8 @@ from nasplug import (
     require_at_least,
 )
 from nasplug.contracts.types import Architecture, FloatArray, IntArray, Record, Trial
-from nasplug.toolkit.ask_tell import AskTell, Search
-from nasplug.toolkit.search_on_predictions import search_on_predictions
+from nasplug.toolkit.searching.ask_tell import AskTell, Search
+from nasplug.toolkit.searching.search_on_predictions import search_on_predictions
 from nasplug_strategies.candidate_scoring import best_of_groups, draws
 from nasplug_strategies.linas.batch_selection import choose
 from nasplug_strategies.linas.features import Features

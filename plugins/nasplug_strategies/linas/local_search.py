@@ -8,8 +8,8 @@ import numpy as np
 
 from nasplug import Problem, SearchSpace
 from nasplug.contracts.types import FloatArray, IntArray
-from nasplug.toolkit import pareto
-from nasplug.toolkit.search_on_predictions import Predict
+from nasplug.toolkit.searching import pareto
+from nasplug.toolkit.searching.search_on_predictions import Predict
 from nasplug_strategies.nondominated_order import nondominated_order
 
 

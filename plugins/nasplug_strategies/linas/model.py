@@ -11,7 +11,7 @@ import numpy as np
 
 from nasplug import Predictor, Problem
 from nasplug.contracts.types import Architecture, Archs, FloatArray
-from nasplug.toolkit import pareto
+from nasplug.toolkit.searching import pareto
 from nasplug_strategies.linas.features import Features
 
 ROWS = 256

@@ -12,7 +12,7 @@ import numpy as np
 from nasplug import PositiveInt, Predictor, Problem, Range, SearchSpace, Strategy, require_at_least
 from nasplug.contracts.capabilities import PretrainedPredictor, SpaceAwarePredictor
 from nasplug.contracts.types import Architecture, FloatArray, IntArray, Record, Trial
-from nasplug.toolkit.ask_tell import AskTell, Search
+from nasplug.toolkit.searching.ask_tell import AskTell, Search
 from nasplug_strategies.nondominated_order import nondominated_order
 from nasplug_strategies.population import SampleSize
 from nasplug_strategies.warm_start import fill_up, warm_start_architectures

@@ -11,8 +11,8 @@ import numpy as np
 
 from nasplug import PositiveInt, Predictor, Problem, Strategy, require_at_least
 from nasplug.contracts.types import Architecture, Archs, FloatArray, IntArray, Record, Trial
-from nasplug.toolkit.ask_tell import AskTell, Search
-from nasplug.toolkit.search_on_predictions import search_on_predictions
+from nasplug.toolkit.searching.ask_tell import AskTell, Search
+from nasplug.toolkit.searching.search_on_predictions import search_on_predictions
 from nasplug_strategies.nondominated_order import nondominated_order
 from nasplug_strategies.population import SampleSize, population_for
 from nasplug_strategies.warm_start import fill_up, warm_start_architectures

@@ -10,7 +10,7 @@ from typing import Literal, final
 from nasplug import PositiveInt, Problem, SearchSpace, Strategy, require_at_least
 from nasplug.contracts.errors import unknown
 from nasplug.contracts.types import Architecture, Record, Trial
-from nasplug.toolkit.ask_tell import AskTell, Search
+from nasplug.toolkit.searching.ask_tell import AskTell, Search
 from nasplug_strategies.warm_start import warm_start_architectures
 
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from nasplug import PositiveInt, Problem, Strategy, require_at_least
 from nasplug.contracts.types import Architecture, FloatArray, Record, Trial
-from nasplug.toolkit.ask_tell import AskTell, Search
-from nasplug.toolkit.pareto import nondominated
+from nasplug.toolkit.searching.ask_tell import AskTell, Search
+from nasplug.toolkit.searching.pareto import nondominated
 from nasplug_strategies.candidate_scoring import best_first, sampled
 from nasplug_strategies.warm_start import fill_up, warm_start_architectures
 

@@ -17,7 +17,7 @@ from optuna.trial import TrialState
 from nasplug import NasplugError, NonNegativeInt, PositiveInt, Problem, Strategy, require_at_least
 from nasplug.contracts.errors import unknown
 from nasplug.contracts.types import Architecture, FloatArray, Record, Trial
-from nasplug.toolkit.ask_tell import AskTell, Search
+from nasplug.toolkit.searching.ask_tell import AskTell, Search
 from nasplug_strategies.candidate_scoring import best_first, draws
 from nasplug_strategies.warm_start import warm_start_architectures
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from nasplug import PositiveInt, Problem, Strategy, require_at_least
 from nasplug.contracts.types import Architecture, Record, Trial
-from nasplug.toolkit.ask_tell import AskTell, Search
+from nasplug.toolkit.searching.ask_tell import AskTell, Search
 from nasplug_strategies.candidate_scoring import sampled
 from nasplug_strategies.warm_start import warm_start_architectures
 

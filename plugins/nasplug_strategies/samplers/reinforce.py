@@ -20,8 +20,8 @@ from nasplug import (
     require_at_least,
 )
 from nasplug.contracts.types import Architecture, FloatArray, IntArray, Record, Trial
-from nasplug.toolkit.ask_tell import AskTell, Search
-from nasplug.toolkit.pareto import bounds
+from nasplug.toolkit.searching.ask_tell import AskTell, Search
+from nasplug.toolkit.searching.pareto import bounds
 from nasplug_strategies.candidate_scoring import best_first, draws
 from nasplug_strategies.warm_start import warm_start_architectures
 

@@ -23,7 +23,7 @@ from nasplug.contracts.errors import NasplugError
 from nasplug.contracts.space import SearchSpace
 from nasplug.contracts.types import IntArray, Trial
 from nasplug.engine.records import NOTHING, RecordTable
-from nasplug.toolkit.files import copy, replacing
+from nasplug.toolkit.system.files import copy, replacing
 
 if TYPE_CHECKING:
     import pandas as pd

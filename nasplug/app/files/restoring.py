@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
-from nasplug.app.trust import check_allowed, import_allowed
+from nasplug.app.files.trust import check_allowed, import_allowed
 from nasplug.contracts.errors import NasplugError, shortened
 from nasplug.plugins.checking import check_arguments, check_present, declared
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nasplug.app.comments import Knob, inner_choices, knobs, settings, summary
-from nasplug.app.mode_settings import is_global, mode_files
+from nasplug.app.command_line.comments import Knob, inner_choices, knobs, settings, summary
+from nasplug.app.command_line.mode_settings import is_global, mode_files
 from nasplug.contracts.errors import unknown
 from nasplug.plugins.choices import choices, config_dir, config_dirs, groups
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from nasplug.app.comments import settings
+from nasplug.app.command_line.comments import settings
 from nasplug.contracts.errors import NasplugError, shortened, unknown
 from nasplug.plugins.checking import check_present, check_value, declared
 from nasplug.plugins.choices import config_dir, config_dirs

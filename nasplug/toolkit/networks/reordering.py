@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import torch
 
 Outputs = Mapping[str, torch.Tensor]
-"""A network's tensors by their places in its outputs (see `nasplug.toolkit.nested.named_tensors`)."""
+"""A network's tensors by their places in its outputs (`named_tensors` of `nested`)."""
 
 
 def elastic_axes(whole: Outputs, others: Iterable[Outputs]) -> dict[str, set[int]]:

@@ -8,8 +8,8 @@ from nasplug.contracts.errors import NasplugError
 from nasplug.contracts.inputs import Inputs
 from nasplug.contracts.space import SearchSpace
 from nasplug.contracts.task import Task
-from nasplug.toolkit.nested import named_tensors
-from nasplug.toolkit.seeding import seeded
+from nasplug.toolkit.networks.nested import named_tensors
+from nasplug.toolkit.networks.seeding import seeded
 
 EXAMPLES = 2
 

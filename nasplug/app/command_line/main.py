@@ -17,11 +17,11 @@ from hydra.utils import get_method
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from nasplug.app.command_words import parse
-from nasplug.app.overrides import overridden_keys
-from nasplug.app.settings import check_settings
+from nasplug.app.command_line.command_words import parse
+from nasplug.app.command_line.overrides import overridden_keys
+from nasplug.app.command_line.settings import check_settings
+from nasplug.app.command_line.words import check
 from nasplug.app.sweeps import note_failure
-from nasplug.app.words import check
 from nasplug.contracts.errors import NasplugError, Stopped
 from nasplug.plugins.choices import choices, config_dir, connect_hydra, one_line
 from nasplug.plugins.discovery import PACKAGE, broken, plugins
@@ -150,7 +150,7 @@ def main() -> None:
             return
         connect_hydra()
         if "--help" in arguments.flags:
-            from nasplug.app.help import help_text
+            from nasplug.app.command_line.help import help_text
 
             print(help_text(arguments.overrides))
             return

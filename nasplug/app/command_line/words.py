@@ -12,10 +12,10 @@ from hydra.core.override_parser.types import Override, QuotedString
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
-from nasplug.app.command_words import Arguments
-from nasplug.app.mode_settings import mode_files
-from nasplug.app.overrides import compose, default_packages, open_keys
-from nasplug.app.settings import check_setting
+from nasplug.app.command_line.command_words import Arguments
+from nasplug.app.command_line.mode_settings import mode_files
+from nasplug.app.command_line.overrides import compose, default_packages, open_keys
+from nasplug.app.command_line.settings import check_setting
 from nasplug.contracts.errors import NasplugError, unknown
 from nasplug.plugins.choices import choices, config_dir, groups
 

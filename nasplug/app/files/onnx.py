@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nasplug.contracts.errors import NasplugError
 from nasplug.contracts.inputs import Inputs, call
-from nasplug.toolkit.nested import named_tensors
+from nasplug.toolkit.networks.nested import named_tensors
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,7 +34,7 @@ def write_onnx(network: nn.Module, inputs: Inputs, path: Path) -> None:
         ) from None
     import torch
 
-    from nasplug.toolkit.positional import positional
+    from nasplug.toolkit.networks.positional import positional
 
     given = dict(named_tensors(inputs))
     values = tuple(given.values())

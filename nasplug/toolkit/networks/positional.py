@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from nasplug.contracts.inputs import Inputs, call
-from nasplug.toolkit.nested import map_tensors, tensors
+from nasplug.toolkit.networks.nested import map_tensors, tensors
 
 
 def positional(network: nn.Module, inputs: Inputs) -> nn.Module:

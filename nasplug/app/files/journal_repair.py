@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from nasplug.contracts.space import SearchSpace
 from nasplug.engine.journal import Contents, lines
-from nasplug.toolkit.files import copy, replacing
+from nasplug.toolkit.system.files import copy, replacing
 
 
 class Dropped(NamedTuple):

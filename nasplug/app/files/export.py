@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasplug.app.arguments import check_path
-from nasplug.app.restoring import restore
-from nasplug.app.stored import stored_json
-from nasplug.app.trust import names_from
+from nasplug.app.checks.arguments import check_path
+from nasplug.app.files.restoring import restore
+from nasplug.app.files.stored_config import stored_json
+from nasplug.app.files.trust import names_from
 from nasplug.contracts.architectures import as_architecture
 from nasplug.contracts.errors import NasplugError, unknown
 from nasplug.contracts.space import SearchSpace
@@ -38,8 +38,8 @@ def write(run: Run, record: Record, folder: Path, format: str) -> Path:
 
     The description is written last, and holds checksums of the others: where it is, all is whole.
     """
-    from nasplug.app.onnx import write_onnx
-    from nasplug.toolkit.weights import write_weights
+    from nasplug.app.files.onnx import write_onnx
+    from nasplug.toolkit.networks.weights import write_weights
 
     if format not in FORMATS:
         raise unknown("format", format, FORMATS)
@@ -117,7 +117,7 @@ def load(path: str | Path, allow: Sequence[str] = ()) -> nn.Module:
     """
     from safetensors import SafetensorError
 
-    from nasplug.toolkit.weights import load_built
+    from nasplug.toolkit.networks.weights import load_built
 
     check_path("path", path)
     folder = Path(path)

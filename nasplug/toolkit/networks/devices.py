@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from nasplug.contracts.errors import NasplugError
-from nasplug.toolkit.nested import map_tensors
+from nasplug.toolkit.networks.nested import map_tensors
 
 Module = TypeVar("Module", bound=nn.Module)
 

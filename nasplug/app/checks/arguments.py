@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nasplug.app.limits import check_limits
+from nasplug.app.checks.limits import check_limits
 from nasplug.contracts.architectures import as_architecture
 from nasplug.contracts.errors import NasplugError, shortened, unknown
 from nasplug.contracts.evaluator import Evaluator

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.utils.weak import WeakIdKeyDictionary
 
-from nasplug.toolkit.nested import tensors
+from nasplug.toolkit.networks.nested import tensors
 
 
 def write_weights(network: nn.Module, path: Path) -> None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any
 
-from nasplug.app.export import FORMATS
-from nasplug.app.limits import check_limits
+from nasplug.app.checks.limits import check_limits
+from nasplug.app.files.export import FORMATS
 from nasplug.contracts.errors import NasplugError, unknown
 
 LEVELS = ("debug", "info", "warning", "error")

@@ -1,0 +1,1 @@
+"""The command line: its words, help and stopping."""

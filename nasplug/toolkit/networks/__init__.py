@@ -1,0 +1,1 @@
+"""For networks: calibration, counting, devices, seeding, weights, nested values."""

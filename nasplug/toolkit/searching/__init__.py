@@ -1,0 +1,1 @@
+"""For strategies: ask and tell, Pareto fronts, search on predictions, folds."""

@@ -1,0 +1,1 @@
+"""For work on a machine: caches, files, locks, progress, text."""
