@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from light import LightEvaluator, LightSpace, LightStrategy
 
-from nasplug import Failure, Measurement, search
 import nasplug.app.watcher as module
+from nasplug import Failure, Measurement, search
 from nasplug.app.run import Run
 from nasplug.app.watcher import Standing
 from nasplug.contracts.strategy import Problem

@@ -162,7 +162,7 @@ def test_scores_that_teach_nothing_do_no_harm(score):
 def test_a_warm_up_fills_the_first_batch():
     first = tuple(map(tuple, ToySpace(layers=5).enumerate()[::7].tolist()))
     strategy = BinaryRelation(Ridge(), batch=20)
-    strategy.setup(problem(first=first))
+    strategy.setup(problem(initial_architectures=first))
     assert ask(strategy, 100) == list(first[:20])
 
 

@@ -279,7 +279,7 @@ def test_what_breaks_a_limit_comes_last(name: str) -> None:
 def test_the_start_that_a_problem_names_comes_first() -> None:
     strategy = FINDERS["darts"](first=2)
     first = ((0, 1, 0), (1, 1, 1), (0, 0, 1))
-    strategy.setup(Problem(Parts(), (TOP1,), task=Bits(), first=first))
+    strategy.setup(Problem(Parts(), (TOP1,), task=Bits(), initial_architectures=first))
     assert ask(strategy, 10) == list(first[:2])
 
 

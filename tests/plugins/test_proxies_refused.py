@@ -6,6 +6,7 @@ from nasplug_proxies.evaluator import Proxies
 from proxy_parts import Images, Reading, Stripes, Tokens
 from torch import nn
 
+import nasplug
 from nasplug import Failure, NasplugError
 from nasplug.contracts.types import full_trials
 
@@ -26,7 +27,9 @@ def test_class_labels_are_missed(space):
         def train_batches(self, batch_size, seed, epoch=0):
             yield torch.randn(batch_size, 3, 8, 8), torch.randn(batch_size)
 
-    with pytest.raises(NasplugError, match="epe_nas needs a task whose target is one class label"):
+    with pytest.raises(
+        NasplugError, match="epe_nas needs a task whose batches end with one class label"
+    ):
         Proxies(space, Regression(), 8).evaluate(full_trials([(0, 0)]), ["epe_nas"])
 
 
@@ -103,4 +106,4 @@ def test_integers_have_no_jacobian(name):
 @pytest.mark.parametrize("knobs", [{"batch_size": 1}, {"repeats": 0}, {"population": 1}])
 def test_impossible_knobs_are_named(knobs):
     with pytest.raises(NasplugError, match=next(iter(knobs))):
-        Proxies(Images(), **knobs)
+        nasplug.make("evaluator", "proxies", space=Images(), **knobs)

@@ -256,6 +256,6 @@ def test_an_indifferent_preference_asks_no_repeats_and_ends(name):
 def test_architectures_of_a_warm_up_come_first(name):
     space = ToySpace(layers=5)
     first = tuple(tuple(row) for row in space.enumerate()[::9].tolist())
-    asked = drive(name, first=first)
+    asked = drive(name, initial_architectures=first)
     assert len(set(asked)) == len(asked)
     assert asked[:3] == list(first[:3])
