@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -18,6 +19,11 @@ settings.load_profile("any_machine")  # a test must not fail where the machine i
 
 cache = tempfile.TemporaryDirectory()  # scores and weights of tests are not those of the user
 os.environ["XDG_CACHE_HOME"] = cache.name
+
+if (
+    signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+):  # a shell does so to what it starts in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 

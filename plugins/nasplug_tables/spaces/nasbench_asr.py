@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from nasplug import NasplugError, PositiveInt, SearchSpace, Variable
+from nasplug import NasplugError, NonNegativeInt, PositiveInt, SearchSpace, Variable
 from nasplug.contracts.types import Architecture, Archs, FloatArray, IntArray
 from nasplug_tables.spaces.graphs import pairs, prune, smallest
 from nasplug_tables.spaces.nasbench_asr_network import (
@@ -49,7 +49,7 @@ class NasBenchAsr(SearchSpace):
         mels: PositiveInt = 80,
         channels: Sequence[PositiveInt] = (600, 800, 1000, 1200),
         groups: PositiveInt = 100,
-        hidden: PositiveInt = 500,
+        hidden: NonNegativeInt = 500,
         frames: PositiveInt = 300,
         num_classes: PositiveInt | None = None,
         isomorphic: bool = True,
