@@ -43,13 +43,16 @@ def write_weights(network: nn.Module, path: Path) -> None:
 def load_weights(network: nn.Module, path: Path) -> None:
     """Give `network` the tensors in a file that `write_weights` wrote, in place of its own.
 
-    They are not copied: a network made in `without_weights` holds its weights once. Names that shared
-    a tensor share one again. Errors are those of `safetensors` and of `load_state_dict`.
+    A network made in `without_weights` holds its weights once. They are copied out of the mapped file,
+    where they may lie at odd addresses: kernels would sum in another order there, and the last bits
+    of outputs would differ from the original's. Names that shared a tensor share one again. Errors
+    are those of `safetensors` and of `load_state_dict`.
     """
     from safetensors import safe_open
 
     with safe_open(path, "pt") as file:
-        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+        names = list(file.keys())
+        state = {name: file.get_tensor(name).clone() for name in names}
         further = file.metadata() or {}
     tied = {name: of for name, of in further.items() if of in state and name not in state}
     state |= {name: state[of] for name, of in tied.items()}
