@@ -56,7 +56,10 @@ def run(code, folder, numbers=(signal.SIGINT,), gap=0.3, **more):
     for number in numbers:
         process.send_signal(number)
         time.sleep(gap)
-    _, said = process.communicate(timeout=30)
+    try:
+        _, said = process.communicate(timeout=30)
+    finally:
+        process.kill()  # one that did not stop would go on for ever
     return process.returncode, said, time.monotonic() - begin
 
 
