@@ -49,7 +49,7 @@ class Closed(Convolutions):
 
 
 class Sleeper(SearchSpace):
-    """A network that takes 10 milliseconds."""
+    """A network that takes 10 milliseconds an example."""
 
     variables = (Variable("only", (0,)),)
 
@@ -58,7 +58,7 @@ class Sleeper(SearchSpace):
             def forward(self, x):
                 assert torch.is_inference_mode_enabled()
                 assert not self.training
-                time.sleep(0.01)
+                time.sleep(0.01 * len(x))
                 return x
 
         return Sleep()
@@ -91,19 +91,19 @@ def test_only_what_is_asked_is_measured_and_what_the_space_knows_is_said():
 def test_latency_is_milliseconds_in_evaluation_mode():
     outcome = Costs(Sleeper(), warm_up=1, seconds=0.1).evaluate(full_trials([(0,)]), ["latency"])[0]
     assert isinstance(outcome, Measurement)
-    assert 10 <= outcome.values["latency"] < 1000  # it sleeps 10 ms, on a machine that may be busy
-    assert outcome.std["latency"] >= 0
+    assert 10 <= outcome.values["latency"] < 20
+    assert 0 <= outcome.std["latency"] < 5
     assert outcome.seconds >= 0.1
 
 
 def test_latency_grows_with_the_batch():
     one, many = (
-        Costs(Convolutions(), batch_size=b, seconds=0.02).evaluate(
-            full_trials([(2,)]), ["latency"]
+        Costs(Sleeper(), warm_up=1, batch_size=b, seconds=0.02).evaluate(
+            full_trials([(0,)]), ["latency"]
         )[0]
-        for b in (1, 256)
+        for b in (1, 16)
     )
-    assert many.values["latency"] > one.values["latency"]
+    assert many.values["latency"] > 4 * one.values["latency"]
 
 
 def test_pickled_it_measures_the_same():
