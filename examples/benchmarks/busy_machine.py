@@ -3,7 +3,7 @@
 A shortened main job (a super-network trained for --epochs epochs, --budget architectures measured)
 runs alone, then beside --busy processes that count, then alone once more; each with a fresh cache.
 Beside two busy processes on two cores it may take 3 times as long as alone. --spin tries another
-GOMP_SPINCOUNT: 300000 is libgomp's own, 1000 nasplug's. The machine must be idle.
+GOMP_SPINCOUNT: 300000 is libgomp's own, 10000 nasplug's. The machine must be idle.
 """
 
 import argparse

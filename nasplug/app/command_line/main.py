@@ -28,8 +28,9 @@ from nasplug.plugins.discovery import PACKAGE, broken, plugins
 
 FULL = "HYDRA_FULL_ERROR"
 """The environment variable that has errors shown with their tracebacks, when a user sets it to 1."""
-SPINS = "1000"
-"""What libgomp itself takes where it knows of more threads than cores."""
+SPINS = "10000"
+"""With 1,000, what libgomp takes where it has more threads than cores, training on idle cores takes a
+quarter longer; examples/benchmarks/busy_machine.py compares."""
 
 
 class _Stderr(logging.StreamHandler[Any]):

@@ -1,0 +1,1 @@
+"""Hardware-aware transformers: the elastic translation transformer and its published latencies."""

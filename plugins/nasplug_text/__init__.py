@@ -1,0 +1,1 @@
+"""Tasks on text: translation of sentences from one language to another."""
