@@ -31,6 +31,9 @@ class SpaceContract:
     samples = 4
     """How many random architectures are built, beside the smallest and the largest."""
 
+    params = "params"
+    """The cost that counts all parameters of the network; "params" itself may be a published count."""
+
     def signature(self, network: nn.Module) -> str:
         """What makes two networks the same: operations and the shapes of parameters, as text."""
         shapes = [(name, tuple(p.shape)) for name, p in network.named_parameters()]
@@ -141,8 +144,8 @@ class SpaceContract:
         costs = space.costs(archs)
         for i, arch in enumerate(archs):
             network = space.build(arch).eval()
-            if "params" in costs:
-                assert costs["params"][i] == sum(p.numel() for p in network.parameters())
+            if self.params in costs:
+                assert costs[self.params][i] == sum(p.numel() for p in network.parameters())
             if "macs" in costs:
                 assert costs["macs"][i] == count_macs(network, space.example_inputs(1))
 

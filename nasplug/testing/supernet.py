@@ -24,6 +24,9 @@ class SuperNetworkContract:
     samples = 5
     """How many random architectures are compared, beside the smallest and the largest."""
 
+    params = "params"
+    """The cost that counts all parameters of the network."""
+
     tolerance = 1e-5
     """How far an extracted network's output may be off, relative to the largest output."""
 
@@ -82,7 +85,7 @@ class SuperNetworkContract:
                 assert torch.equal(self.run(built, inputs), self.run(extracted, inputs))
             count = sum(p.numel() for p in extracted.parameters())
             assert count == sum(p.numel() for p in built.parameters())
-            assert count == space.costs([arch]).get("params", [count])[0]
+            assert count == space.costs([arch]).get(self.params, [count])[0]
 
     def test_extracted_is_stand_alone(self, space: SearchSpace) -> None:
         network = self.make(space)
