@@ -119,22 +119,27 @@ class SearchSpace(ABC):
             place[variable.name] = len(place)
         return compiled
 
+    @cached_property
+    def _conditional(self) -> list[tuple[IntArray, list[list[tuple[int, BoolArray]]]]]:
+        """Columns of variables with the same alternatives, and these; those that steer come first."""
+        together: dict[int, list[int]] = {}
+        for j, alternatives in enumerate(self._conditions):
+            if alternatives:
+                together.setdefault(id(alternatives), []).append(j)
+        return [(np.array(js), self._conditions[js[0]]) for js in together.values()]
+
     def active(self, archs: Archs) -> BoolArray:
         """Which variables take part in each architecture, shape (n, v)."""
         genes = as_genes(self, archs)
         on = np.ones(genes.shape, bool)
-        known: dict[int, BoolArray] = {}
-        for j, alternatives in enumerate(self._conditions):
-            if alternatives and id(alternatives) not in known:
-                met = np.zeros(len(genes), bool)
-                for entries in alternatives:
-                    hit = np.ones(len(genes), bool)
-                    for i, allowed in entries:
-                        hit &= on[:, i] & allowed[genes[:, i]]
-                    met |= hit
-                known[id(alternatives)] = met
-            if alternatives:
-                on[:, j] = known[id(alternatives)]
+        for columns, alternatives in self._conditional:
+            met: Any = False
+            for entries in alternatives:
+                hit: Any = True
+                for i, allowed in entries:
+                    hit = on[:, i] & allowed[genes[:, i]] & hit
+                met = hit | met
+            on[:, columns] = np.asarray(met)[:, None]
         return on
 
     def canonical(self, archs: Archs) -> IntArray:

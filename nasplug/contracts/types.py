@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -97,7 +96,7 @@ def full_trials(archs: Archs) -> list[Trial]:
     return [Trial(tuple(arch)) for arch in rows]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # light: predictions make them by ten thousands
 class Measurement:
     """What was measured of one architecture: values in each metric's unit, and the seconds it took.
 
@@ -107,7 +106,7 @@ class Measurement:
 
     values: Mapping[str, float]
     seconds: float = 0.0
-    std: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    std: Mapping[str, float] = field(default_factory=dict)
     load: float | None = None
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -39,13 +41,27 @@ def search_on_predictions(
     archs = [np.empty((0, len(problem.space.variables)), np.int64)]
     values = [np.empty((0, len(problem.metrics)))]
     left = evaluations
-    while left > 0:
-        asked = list(inner.ask(left))[:left]
-        if not asked:
-            break
-        archs.append(np.array([trial.arch for trial in asked], np.int64))
-        values.append(predict(archs[-1]))
-        inner.tell(problem.results(asked, values[-1]))
-        left -= len(asked)
-        advance(len(asked))
+    with _uncollected():
+        while left > 0:
+            asked = list(inner.ask(left))[:left]
+            if not asked:
+                break
+            archs.append(np.array([trial.arch for trial in asked], np.int64))
+            values.append(predict(archs[-1]))
+            inner.tell(problem.results(asked, values[-1]))
+            left -= len(asked)
+            advance(len(asked))
     return np.concatenate(archs), np.concatenate(values)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Within it nobody looks for circles of garbage: among ten thousands of results, none of which is
+    in one, that took most of the time that making them did."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
