@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, final
 
 import torch
@@ -57,13 +57,14 @@ class Translator(Application):
         self._target = self._source if other is None else Vocabulary.from_text(other)
         self._check_fit()
 
-    def translate(self, texts: Sequence[str]) -> list[str]:
+    def translate(self, texts: Iterable[str]) -> list[str]:
         """The translation of each of `texts`, decoded with the beam that was exported."""
-        if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
+        given = texts if isinstance(texts, str) else list(texts)
+        if isinstance(given, str) or not all(isinstance(text, str) for text in given):
             raise NasplugError(
-                f"translate must be given a list of texts, but got {shortened(texts)}"
+                f"translate must be given a list of texts, but got {shortened(given)}"
             )
-        lines = [tidy(text.lower() if self.lowercase else text) for text in texts]
+        lines = [tidy(text.lower() if self.lowercase else text) for text in given]
         sources = self._source.encode(lines)
         if cut := sum(len(source) > self.max_length for source in sources):
             log.warning("%d texts have more than %d tokens, and are cut", cut, self.max_length)

@@ -55,7 +55,9 @@ def slow_beam_search(model, source, beam, penalty, max_length):
 
 
 @pytest.mark.parametrize("seed", range(6))
-@pytest.mark.parametrize(("beam", "penalty"), [(1, 1.0), (3, 0.0), (4, 0.6), (5, 1.0), (2, 2.0), (3, -1.0)])
+@pytest.mark.parametrize(
+    ("beam", "penalty"), [(1, 1.0), (3, 0.0), (4, 0.6), (5, 1.0), (2, 2.0), (3, -1.0)]
+)
 def test_equals_a_slow_one(seed, beam, penalty):
     model, batch = network(seed), sources(seed)
     expected = [slow_beam_search(model, row, beam, penalty, 12) for row in batch.tolist()]
