@@ -215,6 +215,20 @@ def test_no_such_place_and_one_language(tmp_path):
 LETTERS = "abc ÄßÇ.,</s>!"
 LINES = ["".join(LETTERS[(i * j) % len(LETTERS)] for i in range(99)) for j in range(1, 99)]
 TRAINED = learn(LINES, 60, True, "it")
+
+
+@given(st.text(LETTERS))
+def test_text_comes_back_exactly(text):
+    (ids,) = TRAINED.encode([text])
+    assert not {i for i in ids if i < len(SPECIAL)}
+    assert TRAINED.decode([ids]) == [text]
+    assert TRAINED.decode([[1, *ids, END, 0]]) == [text]
+
+
+def test_real_text_comes_back_exactly(shared_data):
+    content = gzip.decompress((shared_data / "multi30k" / "train.de.gz").read_bytes())
+    lines = content.decode().split("\n")[:3000]
+    made = learn(lines, 500, True, "it")
     assert made.decode(made.encode(lines)) == lines
     assert len(made) == 500 and tuple(made.tokens[:4]) == SPECIAL
 
