@@ -22,6 +22,6 @@ def signature() -> str:
 
 
 def _metric() -> Any:
-    from sacrebleu.metrics import BLEU
+    from sacrebleu.metrics.bleu import BLEU
 
     return BLEU()

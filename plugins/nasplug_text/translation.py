@@ -160,7 +160,7 @@ class Translation(Task):
 
     def test_quality(self, model: nn.Module, metrics: Collection[str]) -> dict[str, float]:
         """Those of `metrics` on the test pairs, which no search sees; {} where there are none."""
-        if self.corpus.test is None or self._test is None:
+        if self.corpus.test is None or self._test is None:  # both are, or none
             return {}
         return self._quality(model, metrics, self.corpus.test, self._test)
 
@@ -182,8 +182,8 @@ class Translation(Task):
         total, count = 0.0, 0
         for rows in tokens.batches(EVALUATED, None):
             source, before, after = (part.to(device) for part in tokens.batch(rows))
-            size = int((after != PADDING).sum())
-            loss = self.criterion(self.forward(model, (source, before, after)).float(), (after,))
+            batch, size = (source, before, after), int((after != PADDING).sum())
+            loss = self.criterion(self.forward(model, batch).float(), batch)
             total, count = total + size * float(loss), count + size
         return total / count
 
@@ -238,7 +238,7 @@ class Translation(Task):
 
     @cached_property
     def _test(self) -> TokenizedPairs | None:
-        return self.corpus.test and self._cut(self.corpus.test)
+        return None if self.corpus.test is None else self._cut(self.corpus.test)
 
     def _cut(self, pairs: Pairs) -> TokenizedPairs:
         """What is longer than `max_length` is cut for the networks; BLEU has the whole references."""
