@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from nasplug.app.files.trust import import_allowed as import_allowed
     from nasplug.app.run import Run as Run
     from nasplug.app.search import search as search
+    from nasplug.contracts.application import Application as Application
     from nasplug.contracts.errors import NasplugError as NasplugError
     from nasplug.contracts.errors import require_at_least as require_at_least
     from nasplug.contracts.errors import unknown as unknown
@@ -60,6 +61,7 @@ _HOME = {
     "app.files.export": ("load",),
     "app.run": ("Run",),
     "app.search": ("search",),
+    "contracts.application": ("Application",),
     "contracts.errors": ("NasplugError", "require_at_least", "unknown"),
     "contracts.evaluator": ("Evaluator",),
     "contracts.executor": ("Executor",),

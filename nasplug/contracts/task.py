@@ -70,8 +70,9 @@ class Task(ABC):
 
     def deployment_info(self) -> Mapping[str, Any]:
         """What an exported network needs to be used, as JSON: `labels`, the names of the classes in the
-        order of the outputs, and `preprocessing`, how an input is made ready (for images with the
-        keys of Hugging Face's preprocessor_config.json)."""
+        order of the outputs, `preprocessing`, how an input is made ready (for images with the keys of
+        Hugging Face's preprocessor_config.json), and `application`, an `Application` described as
+        {"_target_": ..}, whose methods `nasplug.load` gives the network."""
         return {}
 
     def data_fingerprint(self) -> str:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from nasplug.app.checks.arguments import check_path
 from nasplug.app.files.restoring import restore
 from nasplug.app.files.stored_config import stored_json
 from nasplug.app.files.trust import names_from
+from nasplug.contracts.application import Application
 from nasplug.contracts.architectures import as_architecture
 from nasplug.contracts.errors import NasplugError, unknown
 from nasplug.contracts.space import SearchSpace
@@ -113,7 +114,8 @@ def load(path: str | Path, allow: Sequence[str] = ()) -> nn.Module:
     """The exported network in a folder, in evaluation mode on the CPU, with equal outputs.
 
     Its network.json may name parts of installed plug-ins, and what is in one of the packages that
-    `allow` names: `load("export/3", allow=["my_package"])`. Nothing else is imported.
+    `allow` names: `load("export/3", allow=["my_package"])`. Nothing else is imported. Where the task
+    named an `Application`, the network has its methods besides: `predict`, and others.
     """
     from safetensors import SafetensorError
 
@@ -141,7 +143,26 @@ def load(path: str | Path, allow: Sequence[str] = ()) -> nn.Module:
         raise NasplugError(
             f"{weights} must hold the weights of the network in {file}, but: {reason:.200}"
         ) from error
-    return network.eval()
+    return _lend(network.eval(), described.get("task") or {}, file, allow)
+
+
+def _lend(network: nn.Module, info: Any, file: Path, allow: Sequence[str]) -> nn.Module:
+    """`network` with the methods of the application that the task's `info` names, if it does."""
+    named = info.get("application") if isinstance(info, Mapping) else None
+    if named is None:
+        return network
+    with names_from(file, allow):
+        made: Application = restore(
+            named, Application, f"application of {file}", network=network, info=info
+        )
+    for name in made.methods:
+        if hasattr(network, name):
+            raise NasplugError(
+                f"the network of {file} must have no {name} of its own, which its application "
+                f"{type(made).__name__} lends it"
+            )
+        setattr(network, name, getattr(made, name))
+    return network
 
 
 def _built(space: SearchSpace, arch: Architecture, file: Path) -> nn.Module:

@@ -1,0 +1,1 @@
+"""For networks that read and write sequences of tokens: special tokens, decoding."""
