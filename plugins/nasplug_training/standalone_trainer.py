@@ -88,16 +88,15 @@ class StandaloneTrainer:
         """The mean loss of an epoch."""
         total = torch.zeros((), device=self.device)
         batches = self.task.train_batches(self.batch_size, self.seed, epoch)
-        for step, batch in enumerate(islice(batches, self.steps)):
+        how = self.optimization
+        for group, done in how.groups(islice(batches, self.steps), self.steps):
             optimizer.zero_grad(set_to_none=True)
-            with precision(self.device):
-                loss = self.task.loss(network, move(batch, self.device))
-            torch.autograd.backward(loss)
-            rate = self.optimization.rate(
-                self.optimization.lr, epoch + (step + 0.5) / self.steps, self.epochs
-            )
-            self.optimization.step(optimizer, network, rate)
-            total += loss.detach()
+            for batch in group:
+                with precision(self.device):
+                    loss = self.task.loss(network, move(batch, self.device))
+                torch.autograd.backward(loss)
+                total += loss.detach()
+            how.step(optimizer, network, how.rate(how.lr, epoch + done, self.epochs), len(group))
         return float(total) / self.steps
 
     def _hopeless(self, network: nn.Module) -> bool:
