@@ -92,19 +92,29 @@ class Optimization:
             done += len(group)
 
     def step(
-        self, optimizer: torch.optim.Optimizer, model: nn.Module, rate: float, batches: int = 1
-    ) -> None:
-        """One step of the optimiser at `rate`, on the gradients that `model` holds: the sum over so many
-        `batches`, of which the mean counts."""
+        self,
+        optimizer: torch.optim.Optimizer,
+        model: nn.Module,
+        rate: float,
+        batches: list[Any],
+        backward: Callable[[Any], torch.Tensor],
+    ) -> torch.Tensor:
+        """One step of the optimiser at `rate` on the mean gradient of `batches`; their mean loss.
+
+        `backward` adds a batch's gradient to those that `model` holds, and returns its loss.
+        """
+        optimizer.zero_grad(set_to_none=True)
+        loss = torch.stack([backward(batch).detach() for batch in batches]).mean()
         for group in optimizer.param_groups:
             group["lr"] = rate
-        if batches > 1:
+        if len(batches) > 1:
             for parameter in model.parameters():
                 if parameter.grad is not None:
-                    parameter.grad /= batches
+                    parameter.grad /= len(batches)
         if self.clip:
             nn.utils.clip_grad_norm_(model.parameters(), self.clip)
         optimizer.step()
+        return loss
 
 
 def _of_torch() -> dict[str, Any]:

@@ -149,10 +149,6 @@ class Schedule:
         """Over all parameters of `model`."""
         return self.optimization.make_optimizer(model)
 
-    def rate(self, peak: float, epoch: float, epochs: int) -> float:
-        """The learning rate `epoch` epochs (fractions too) after the beginning of a phase of `epochs`."""
-        return self.optimization.rate(peak, epoch, epochs)
-
 
 REGULARIZED = ("all", "largest")
 PHASE_KEYS = ("epochs", "lr", "random", "options", "sort_channels")

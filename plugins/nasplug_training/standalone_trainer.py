@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from math import ceil, isfinite
 from typing import Any, final
@@ -85,19 +86,20 @@ class StandaloneTrainer:
             return measure(network.eval(), self.task, self.device, metrics)
 
     def _epoch(self, network: nn.Module, optimizer: torch.optim.Optimizer, epoch: int) -> float:
-        """The mean loss of an epoch."""
-        total = torch.zeros((), device=self.device)
-        batches = self.task.train_batches(self.batch_size, self.seed, epoch)
-        how = self.optimization
-        for group, done in how.groups(islice(batches, self.steps), self.steps):
-            optimizer.zero_grad(set_to_none=True)
-            for batch in group:
-                with precision(self.device):
-                    loss = self.task.loss(network, move(batch, self.device))
-                torch.autograd.backward(loss)
-                total += loss.detach()
-            how.step(optimizer, network, how.rate(how.lr, epoch + done, self.epochs), len(group))
-        return float(total) / self.steps
+        """The mean loss of an epoch's steps."""
+        how, losses = self.optimization, []
+        batches = islice(self.task.train_batches(self.batch_size, self.seed, epoch), self.steps)
+        for group, done in how.groups(batches, self.steps):
+            rate = how.rate(how.lr, epoch + done, self.epochs)
+            backward = partial(self._backward, network)
+            losses.append(how.step(optimizer, network, rate, group, backward))
+        return float(torch.stack(losses).mean())
+
+    def _backward(self, network: nn.Module, batch: Any) -> torch.Tensor:
+        with precision(self.device):
+            loss = self.task.loss(network, move(batch, self.device))
+        torch.autograd.backward(loss)
+        return loss
 
     def _hopeless(self, network: nn.Module) -> bool:
         name, metric = next(iter(self.task.metrics.items()))

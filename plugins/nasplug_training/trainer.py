@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from functools import partial
 from math import isfinite
 from typing import Any, cast, final
 
@@ -117,10 +118,11 @@ class Trainer:
         with seeded(int(rng.integers(2**62))):
             batches = self.task.train_batches(self.schedule.batch_size, self.seed, epoch)
             every = -(-steps // (SHOWN * self.schedule.accumulate))
-            groups = self.schedule.optimization.groups(batches, steps)
-            for step, (group, done) in enumerate(groups):
-                rate = self.schedule.rate(phase.lr, local + done, phase.epochs)
-                loss = self._step(self._nets(phase, rng), group, rate)
+            how = self.schedule.optimization
+            for step, (group, done) in enumerate(how.groups(batches, steps)):
+                rate = how.rate(phase.lr, local + done, phase.epochs)
+                backward = partial(self._backward, self._nets(phase, rng))
+                loss = how.step(self.optimizer, self.model, rate, group, backward)
                 shown = {"loss": f"{float(loss):.3f}"} if step % every == 0 else {}
                 bar.advance(len(group), **shown)
         if not isfinite(float(loss)):
@@ -135,17 +137,9 @@ class Trainer:
         ends = [space.largest] * self.schedule.largest + [space.smallest] * self.schedule.smallest
         return ends + space.sample(phase.random, rng)
 
-    def _step(self, nets: list[Architecture], batches: list[Any], rate: float) -> torch.Tensor:
-        """One step of the optimiser on the summed gradients of `nets`; their mean loss."""
-        self.optimizer.zero_grad(set_to_none=True)
-        total = torch.zeros((), device=self.device)
-        for batch in batches:
-            total += self._backward(nets, move(batch, self.device)) / len(batches)
-        self.schedule.optimization.step(self.optimizer, self.model, rate, len(batches))
-        return total
-
     def _backward(self, nets: list[Architecture], batch: Any) -> torch.Tensor:
         """Add the gradients of `nets` on one batch to those that there are; their mean loss."""
+        batch = move(batch, self.device)
         with torch.no_grad(), precision(self.device):
             teacher_outputs = self.task.forward(self.teacher, batch) if self.teacher else None
         total = torch.zeros((), device=self.device)
