@@ -51,7 +51,8 @@ class Schedule:
 
     The teacher is the step's largest sub-network, which itself learns from labels alone; where
     `largest` is off, it is the largest as it was after the first phase, in which all learn from
-    labels alone.
+    labels alone. That one has no dropout, and batch norms that go by the batch's statistics, as in
+    the published training.
     """
 
     def __init__(
@@ -70,9 +71,20 @@ class Schedule:
         weight_decay: NonNegativeFloat = 3e-5,
         warmup: NonNegativeFloat = 1.0,
         clip: NonNegativeFloat = 0.0,
+        decay: str = "cosine",
+        final_lr: Annotated[float, Range(ge=0, le=1)] = 0.0,
+        beta2: Annotated[float, Range(ge=0, lt=1)] = 0.999,
+        accumulate: PositiveInt = 1,
+        zero_init: bool = False,
+        regularize: str = "all",
         report_every: NonNegativeInt = 4,
     ) -> None:
-        """`optimizer` to `clip` are those of `Optimization`; every phase begins with `warmup`.
+        """`optimizer` to `accumulate` are those of `Optimization`; every phase begins with `warmup`, and
+        a step's sub-networks see all of its batches.
+
+        `zero_init` lets every residual block begin as its shortcut, `regularize="largest"` leaves
+        dropout to the step's largest sub-network (Yu et al., "BigNAS", ECCV 2020, section 3). Weight
+        decay acts once a step on all weights, whatever was trained: on the largest, whose they are.
 
         Every `report_every` epochs (0: never) the smallest, a middle and the largest sub-network are
         measured. A phase is a mapping with any of `epochs`, `lr` and `random`, which replace those
@@ -93,9 +105,23 @@ class Schedule:
         self.weight_decay = weight_decay
         self.warmup = warmup
         self.clip = clip
+        self.decay = decay
+        self.final_lr = final_lr
+        self.beta2 = beta2
+        self.accumulate = accumulate
+        self.zero_init = zero_init
+        self.regularize = regularize
         self.report_every = report_every
         _check(vars(self))
-        self.optimization = Optimization(optimizer, lr, momentum, weight_decay, warmup, clip)
+        self.optimization = Optimization(
+            optimizer, lr, momentum, weight_decay, warmup, clip, decay, final_lr, beta2, accumulate
+        )
+        if regularize not in REGULARIZED:
+            raise unknown("value of regularize", regularize, REGULARIZED)
+        if regularize == "largest" and not largest:
+            raise NasplugError(
+                "regularize=largest needs largest=true, or no sub-network has dropout; leave it out"
+            )
         for phase in self.phases:
             for name in phase:
                 if name not in PHASE_KEYS:
@@ -123,11 +149,8 @@ class Schedule:
         """Over all parameters of `model`."""
         return self.optimization.make_optimizer(model)
 
-    def rate(self, peak: float, epoch: float, epochs: int) -> float:
-        """The learning rate `epoch` epochs (fractions too) after the beginning of a phase of `epochs`."""
-        return self.optimization.rate(peak, epoch, epochs)
 
-
+REGULARIZED = ("all", "largest")
 PHASE_KEYS = ("epochs", "lr", "random", "options", "sort_channels")
 LEAST = {
     "epochs": 1,
@@ -140,6 +163,9 @@ LEAST = {
     "weight_decay": 0,
     "warmup": 0,
     "clip": 0,
+    "final_lr": 0,
+    "beta2": 0,
+    "accumulate": 1,
     "report_every": 0,
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from math import ceil, isfinite
 from typing import Any, final
@@ -85,20 +86,20 @@ class StandaloneTrainer:
             return measure(network.eval(), self.task, self.device, metrics)
 
     def _epoch(self, network: nn.Module, optimizer: torch.optim.Optimizer, epoch: int) -> float:
-        """The mean loss of an epoch."""
-        total = torch.zeros((), device=self.device)
-        batches = self.task.train_batches(self.batch_size, self.seed, epoch)
-        for step, batch in enumerate(islice(batches, self.steps)):
-            optimizer.zero_grad(set_to_none=True)
-            with precision(self.device):
-                loss = self.task.loss(network, move(batch, self.device))
-            torch.autograd.backward(loss)
-            rate = self.optimization.rate(
-                self.optimization.lr, epoch + (step + 0.5) / self.steps, self.epochs
-            )
-            self.optimization.step(optimizer, network, rate)
-            total += loss.detach()
-        return float(total) / self.steps
+        """The mean loss of an epoch's steps."""
+        how, losses = self.optimization, []
+        batches = islice(self.task.train_batches(self.batch_size, self.seed, epoch), self.steps)
+        for group, done in how.groups(batches, self.steps):
+            rate = how.rate(how.lr, epoch + done, self.epochs)
+            backward = partial(self._backward, network)
+            losses.append(how.step(optimizer, network, rate, group, backward))
+        return float(torch.stack(losses).mean())
+
+    def _backward(self, network: nn.Module, batch: Any) -> torch.Tensor:
+        with precision(self.device):
+            loss = self.task.loss(network, move(batch, self.device))
+        torch.autograd.backward(loss)
+        return loss
 
     def _hopeless(self, network: nn.Module) -> bool:
         name, metric = next(iter(self.task.metrics.items()))

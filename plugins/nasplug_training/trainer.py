@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from functools import partial
 from math import isfinite
 from typing import Any, cast, final
 
@@ -13,6 +14,7 @@ from torch import nn
 
 from nasplug import Architecture, NasplugError, SearchSpace, SuperNetwork, Task, progress, seeded
 from nasplug.toolkit.networks.devices import detach, move, precision, to_channels_last
+from nasplug.toolkit.training.regularisation import train_without_dropout, zero_last_norms
 from nasplug_training import epochs
 from nasplug_training.checkpoint import Checkpoint
 from nasplug_training.schedule import Phase, Schedule
@@ -49,6 +51,12 @@ class Trainer:
         self.plan = schedule.plan(space)
         self.all = Subspace(space)
         self.model = to_channels_last(cast(nn.Module, supernet), device)
+        if schedule.zero_init and not zero_last_norms(self.model.modules()):
+            raise NasplugError(
+                "zero_init=true of training needs residual blocks (with a `residual_body`) that end in a "
+                f"batch norm, but {type(supernet).__name__} shows none; leave it out "
+                "(evaluator.training.zero_init=false)"
+            )
         self.optimizer = schedule.make_optimizer(self.model)
         self.teacher: nn.Module | None = None
 
@@ -100,20 +108,23 @@ class Trainer:
         if self.schedule.largest or not self.schedule.distillation_weight:
             return None
         with seeded(self.seed):
-            return to_channels_last(self.supernet.extract(self.all.largest), self.device).train()
+            largest = to_channels_last(self.supernet.extract(self.all.largest), self.device)
+        return train_without_dropout(largest)
 
     def _epoch(self, epoch: int, phase: Phase, local: int, steps: int, bar: Any) -> None:
         rng = np.random.default_rng([self.seed, epoch])
         self.model.train()
         loss = torch.zeros((), device=self.device)
         with seeded(int(rng.integers(2**62))):
-            for step, batch in enumerate(
-                self.task.train_batches(self.schedule.batch_size, self.seed, epoch)
-            ):
-                rate = self.schedule.rate(phase.lr, local + (step + 0.5) / steps, phase.epochs)
-                loss = self._step(self._nets(phase, rng), move(batch, self.device), rate)
-                shown = {"loss": f"{float(loss):.3f}"} if step % -(-steps // SHOWN) == 0 else {}
-                bar.advance(1, **shown)
+            batches = self.task.train_batches(self.schedule.batch_size, self.seed, epoch)
+            every = -(-steps // (SHOWN * self.schedule.accumulate))
+            how = self.schedule.optimization
+            for step, (group, done) in enumerate(how.groups(batches, steps)):
+                rate = how.rate(phase.lr, local + done, phase.epochs)
+                backward = partial(self._backward, self._nets(phase, rng))
+                loss = how.step(self.optimizer, self.model, rate, group, backward)
+                shown = {"loss": f"{float(loss):.3f}"} if step % every == 0 else {}
+                bar.advance(len(group), **shown)
         if not isfinite(float(loss)):
             raise NasplugError(
                 f"training must keep a finite loss, but epoch {epoch + 1} ended with {float(loss)}; lower "
@@ -126,14 +137,18 @@ class Trainer:
         ends = [space.largest] * self.schedule.largest + [space.smallest] * self.schedule.smallest
         return ends + space.sample(phase.random, rng)
 
-    def _step(self, nets: list[Architecture], batch: Any, rate: float) -> torch.Tensor:
-        """One step of the optimiser on the summed gradients of `nets`; their mean loss."""
-        self.optimizer.zero_grad(set_to_none=True)
+    def _backward(self, nets: list[Architecture], batch: Any) -> torch.Tensor:
+        """Add the gradients of `nets` on one batch to those that there are; their mean loss."""
+        batch = move(batch, self.device)
         with torch.no_grad(), precision(self.device):
             teacher_outputs = self.task.forward(self.teacher, batch) if self.teacher else None
         total = torch.zeros((), device=self.device)
+        if self.schedule.regularize == "largest":
+            self.model.train()
         for place_, arch in enumerate(nets):
             self.supernet.activate(arch)
+            if place_ and self.schedule.regularize == "largest":
+                train_without_dropout(self.model)
             with precision(self.device):
                 outputs = self.task.forward(self.model, batch)
                 loss = self._loss(outputs, batch, teacher_outputs)
@@ -141,7 +156,6 @@ class Trainer:
             total += loss.detach() / len(nets)
             if place_ == 0 and self.schedule.largest and self.schedule.distillation_weight:
                 teacher_outputs = detach(outputs)
-        self.schedule.optimization.step(self.optimizer, self.model, rate)
         return total
 
     def _loss(self, outputs: Any, batch: Any, teacher_outputs: Any) -> torch.Tensor:

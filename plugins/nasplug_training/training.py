@@ -74,6 +74,10 @@ class TrainingEvaluator(Evaluator):
         weight_decay: NonNegativeFloat = 3e-5,
         warmup: NonNegativeFloat = 1.0,
         clip: NonNegativeFloat = 0.0,
+        decay: str = "cosine",
+        final_lr: Annotated[float, Range(ge=0, le=1)] = 0.0,
+        beta2: Annotated[float, Range(ge=0, lt=1)] = 0.999,
+        accumulate: PositiveInt = 1,
         device: str = "auto",
         seed: NonNegativeInt = 0,
         cache: str | None = None,
@@ -82,7 +86,7 @@ class TrainingEvaluator(Evaluator):
     ) -> None:
         """`share` of each epoch's batches are trained on. At `image_size` images are trained on and
         measured. A network whose main metric is worse than `stop_at` after `stop_after` epochs (0:
-        never) is hopeless: it is trained no longer, and measured as it is. `optimizer` to `clip` are
+        never) is hopeless: it is trained no longer, and measured as it is. `optimizer` to `accumulate` are
         those of `Optimization`. `cache` is a folder, by default that of
         `nasplug.toolkit.system.cache.cache_folder("networks")`; without `keep` it is left alone, and an
         export trains once more. `threads` are the CPU threads of one training: fixed, and part of
@@ -102,6 +106,10 @@ class TrainingEvaluator(Evaluator):
         self.weight_decay = weight_decay
         self.warmup = warmup
         self.clip = clip
+        self.decay = decay
+        self.final_lr = final_lr
+        self.beta2 = beta2
+        self.accumulate = accumulate
         self.device = device
         self.seed = seed
         self.cache = cache
@@ -109,7 +117,9 @@ class TrainingEvaluator(Evaluator):
         self.threads = threads
         _check(self)
         self._announced = False
-        self._optimization = Optimization(optimizer, lr, momentum, weight_decay, warmup, clip)
+        self._optimization = Optimization(
+            optimizer, lr, momentum, weight_decay, warmup, clip, decay, final_lr, beta2, accumulate
+        )
 
     @property
     def metrics(self) -> Mapping[str, Metric]:
@@ -231,5 +241,8 @@ LEAST = {
     "weight_decay": 0,
     "warmup": 0,
     "clip": 0,
+    "final_lr": 0,
+    "beta2": 0,
+    "accumulate": 1,
     "threads": 1,
 }

@@ -167,12 +167,13 @@ def test_what_is_kept_says_what_it_is(tmp_path: Path) -> None:
     assert told["space"]["widths"] == [2, 4, 8] and told["torch"] == torch.__version__
 
 
+@pytest.mark.parametrize("knobs", [{}, {"accumulate": 2, "optimizer": "adam", "beta2": 0.9}])
 def test_a_training_that_was_stopped_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    knobs: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from nasplug_training.checkpoint import Checkpoint
 
-    arch, whole = (2, 1, 2, 0), evaluator(None)
+    arch, whole = (2, 1, 2, 0), evaluator(None, **knobs)
     save, saved = Checkpoint.save, []
 
     def stop(self: Checkpoint, state: dict[str, Any]) -> None:
@@ -184,8 +185,9 @@ def test_a_training_that_was_stopped_goes_on(
 
     monkeypatch.setattr(Checkpoint, "save", stop)
     with pytest.raises(KeyboardInterrupt):
-        evaluator(tmp_path).network(arch)
-    assert same(state(evaluator(tmp_path).network(arch)), state(whole.network(arch)))
+        evaluator(tmp_path, **knobs).network(arch)
+    gone_on = evaluator(tmp_path, **knobs).network(arch)
+    assert same(state(gone_on), state(whole.network(arch)))
     assert saved == [1, 2, 3, 4]
 
 
@@ -283,8 +285,8 @@ def test_mistakes_are_named() -> None:
         evaluator(None, share=1.5)
     with pytest.raises(NasplugError, match=r"image_size .* at least 1"):
         evaluator(None, image_size=0)
-    with pytest.raises(NasplugError, match="did you mean adamw"):
-        evaluator(None, optimizer="adam")
+    with pytest.raises(NasplugError, match="did you mean adam"):
+        evaluator(None, optimizer="adamv")
 
 
 def test_made_from_its_configuration() -> None:

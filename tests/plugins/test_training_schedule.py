@@ -15,7 +15,7 @@ from nasplug.testing import ToySpace
 
 
 def test_the_rate_rises_to_its_peak_and_falls_to_zero() -> None:
-    schedule = Schedule(warmup=2)
+    schedule = Schedule(warmup=2).optimization
     rates = [schedule.rate(0.4, epoch, 10) for epoch in np.linspace(0, 10, 101)]
     assert rates[0] == 0 and max(rates) == pytest.approx(0.4) == rates[20]
     assert rates[60] == pytest.approx(0.2) and rates[-1] == pytest.approx(0)

@@ -113,7 +113,15 @@ class Stopping(ToyTask):
 
 
 @pytest.mark.parametrize(
-    ("knobs", "at"), [({}, 4), (PROGRESSIVE, 3), (PROGRESSIVE, 5), (PROGRESSIVE, 7)]
+    ("knobs", "at"),
+    [
+        ({}, 4),
+        (PROGRESSIVE, 3),
+        (PROGRESSIVE, 5),
+        (PROGRESSIVE, 7),
+        ({"accumulate": 2}, 4),
+        ({**PROGRESSIVE, "accumulate": 2, "optimizer": "adam", "decay": "linear"}, 5),
+    ],
 )
 def test_stopped_and_gone_on_with_is_never_stopped(
     knobs: dict[str, Any], at: int, tmp_path: Path

@@ -76,6 +76,11 @@ class Residual(nn.Module):
         super().__init__()
         self.body, self.shortcut = body, shortcut
 
+    @property
+    def residual_body(self) -> nn.Module:
+        """What is added to the shortcut."""
+        return self.body
+
     def forward(self, x: Tensor) -> Tensor:
         """Whatever body and shortcut take and give."""
         out: Tensor = self.body(x) + self.shortcut(x)

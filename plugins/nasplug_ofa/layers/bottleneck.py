@@ -53,6 +53,11 @@ class Bottleneck(nn.Module):
         )
         self.act = nn.ReLU()
 
+    @property
+    def residual_body(self) -> nn.Module:
+        """The last of what is added to the shortcut."""
+        return self.conv3
+
     def forward(self, x: Tensor) -> Tensor:
         """(n, in, h, w) -> (n, out, ceil(h / stride), ceil(w / stride))."""
         out: Tensor = self.act(self.conv3(self.conv2(self.conv1(x))) + self.downsample(x))

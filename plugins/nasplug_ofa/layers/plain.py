@@ -34,6 +34,11 @@ class Residual(nn.Module):
         self.conv = conv
         self.shortcut = shortcut
 
+    @property
+    def residual_body(self) -> nn.Module | None:
+        """What is added to the shortcut, if there is one."""
+        return self.conv if self.shortcut else None
+
     def forward(self, x: Tensor) -> Tensor:
         """(n, in, h, w) -> (n, out, h', w')."""
         out: Tensor = self.conv(x) + x if self.shortcut else self.conv(x)
