@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from hat_spaces import HatSpace, hat_variables, published
-from nasplug_hat.latency import perceptron
+from nasplug_hat.latency import files, perceptron
 from nasplug_hat.latency.evaluator import HatLatency, errors
 from nasplug_hat.latency.features import NAMES, NORM, Features
 from nasplug_hat.latency.files import read_measurements
@@ -135,6 +135,26 @@ def test_latency_of_two_published_networks(hat, networks, name, milliseconds):
     arch = published(space, networks[name]["config"])
     (outcome,) = HatLatency(space, str(file)).evaluate(full_trials([arch]), ["latency"])
     assert round(outcome.values["latency"], 2) == milliseconds
+
+
+def test_latency_of_the_published_network_of_208_ms(hat):
+    """HAT_wmt14ende_titanxp@208.1ms_bleu@28.5, whose predictor says 227.55."""
+    layers = {
+        "encoder": {"ffn": [3072] * 6, "heads": [8, 4, 8, 8, 8, 4]},
+        "decoder": {
+            "ffn": [2048, 2048, 3072, 3072, 3072],
+            "self_attention.heads": [8, 8, 8, 4, 8],
+            "cross_attention.heads": [4, 8, 8, 8, 8],
+            "encoder_layers": [1, 2, 2, 2, 1],
+        },
+    }
+    config = {"encoder.embedding": 512, "decoder.embedding": 512, "decoder.layers": 5}
+    for half, parts in layers.items():
+        for part, values in parts.items():
+            config |= {f"{half}.layer{k}.{part}": v for k, v in enumerate(values, start=1)}
+    space = HatSpace()
+    evaluator = HatLatency(space, str(hat / "wmt14ende_gpu_titanxp.pt"))
+    assert round(evaluator.costs([space.arch(config)])["latency"][0], 2) == 227.55
 
 
 def test_latency_of_every_published_network_whose_predictor_is_here(hat, networks):
@@ -281,6 +301,20 @@ def test_the_scale_is_that_of_the_device_or_the_one_given(tmp_path):
     assert (given["latency"] == titan).all()
 
 
+def test_a_published_name_is_fetched_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(files, "ADDRESS", tmp_path.as_uri())
+    path = tmp_path / "iwslt14deen_gpu_titanxp.pt"
+    archs = HatSpace(True).sample(5, np.random.default_rng(0))
+    known = HatLatency(HatSpace(True), write_predictor(path)).costs(archs)["latency"]
+    for _ in range(2):
+        found = HatLatency(HatSpace(True), "iwslt14deen_gpu_titanxp").costs(archs)["latency"]
+        assert (found == known).all()
+        path.unlink(missing_ok=True)
+    with pytest.raises(NasplugError, match=r"latency predictor could not be fetched .* file=PATH"):
+        HatLatency(HatSpace(True), "wmt14ende_cpu_xeon").prepare()
+
+
 def test_far_extrapolation_is_said(tmp_path, caplog):
     class Tiny(HatSpace):
         variables = hat_variables(embedding=(48, 24))
@@ -335,9 +369,13 @@ ROW = "\n640,6,2048,6,640,6,2048,6,6,2,1,"
 @pytest.mark.parametrize(
     ("file", "message"),
     [
-        (lambda path: None, r"needs a published predictor \(\.pt\) or a CSV file"),
+        (lambda path: None, r"needs the file of a published predictor \(\.pt\) or of measurements"),
         (nothing, "is no file, or empty"),
-        (lambda path: str(path), r"file must end in \.pt or \.csv"),
+        (lambda path: str(path), r"file must end in \.pt or \.csv, or be one of wmt14ende_cpu"),
+        (
+            lambda path: "wmt14ende_gpu_v100",
+            "wmt14enfr_gpu_titanxp, .*, but got wmt14ende_gpu_v100",
+        ),
         (text, "holds no state dict"),
         (predictor(**{"predict.bias": torch.zeros(1).to_sparse()}), "holds no state dict"),
         (predictor(**{"first_layer.weight": torch.zeros(20, 9)}), r"\(20, 9\) where \(20, 10\)"),

@@ -23,7 +23,13 @@ from nasplug import (
 )
 from nasplug.contracts.types import Archs, FloatArray, Outcome, Trial
 from nasplug_hat.latency.features import NAMES, NORM, Features
-from nasplug_hat.latency.files import SCALES, device_scale, read_measurements
+from nasplug_hat.latency.files import (
+    PUBLISHED,
+    SCALES,
+    device_scale,
+    located,
+    read_measurements,
+)
 from nasplug_hat.latency.perceptron import Perceptron
 
 log = logging.getLogger(__name__)
@@ -59,7 +65,8 @@ class HatLatency(Evaluator):
 
     Args:
         space: one of hardware-aware transformers.
-        file: a published predictor (.pt), or a CSV file of measurements, published or your own.
+        file: a published predictor (.pt), or a CSV file of measurements, published or your own; or the
+            name of a published predictor, which is fetched, e.g. wmt14ende_gpu_titanxp.
         model: fitted to a CSV file: mlp, HAT's perceptron of 10-400-400-400-400-1; ridge; or gp, a
             Gaussian process.
         scale: milliseconds that the predictor counts in; null: by the device in the file's name
@@ -112,14 +119,13 @@ class HatLatency(Evaluator):
         features = Features(self.space)
         if self.file is None:
             raise NasplugError(
-                "hat_latency needs a published predictor (.pt) or a CSV file of measurements, but got "
-                "none; type evaluators.NAME.file=PATH, of latency_dataset/ of "
-                "github.com/mit-han-lab/hardware-aware-transformers"
+                "hat_latency needs the file of a published predictor (.pt) or of measurements (.csv), or a "
+                f"published name, e.g. file={PUBLISHED[0]}, but got none"
             )
-        path = Path(self.file).expanduser()
+        path = located(self.file)
         if path.suffix == ".csv":
             model, scale, known = self._fit(path)
-        elif path.suffix == ".pt":
+        else:
             model, known = Perceptron.read(path), PUBLISHED_RANGE
             named = self.scale or device_scale(path.name)
             if named is None:
@@ -128,8 +134,6 @@ class HatLatency(Evaluator):
                     f"{', '.join(SCALES)}; give the milliseconds that it counts in, scale=NUMBER"
                 )
             scale = named
-        else:
-            raise NasplugError(f"file must end in .pt or .csv, but got {self.file}")
         _say_what_is_extrapolated(features, known, path)
         return features, model, scale
 

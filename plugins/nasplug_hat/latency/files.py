@@ -9,10 +9,30 @@ import numpy as np
 
 from nasplug import NasplugError
 from nasplug.contracts.types import FloatArray
+from nasplug.toolkit.system.cache import cache_folder
+from nasplug.toolkit.system.download import download
 from nasplug_hat.latency.features import NAMES
 
 SCALES = {"raspberrypi": 5000.0, "xeon": 300.0, "titan": 200.0}
 """Device, as published file names have it, to the milliseconds that its predictors count in."""
+
+PUBLISHED = tuple(
+    f"{task}_{device}"
+    for task, devices in {
+        "wmt14ende": ("cpu_raspberrypi", "cpu_xeon", "gpu_titanxp"),
+        "wmt14enfr": ("cpu_raspberrypi", "cpu_xeon", "gpu_titanxp"),
+        "wmt19ende": ("gpu_titanxp",),
+        "iwslt14deen": ("gpu_titanxp",),
+    }.items()
+    for device in devices
+)
+"""Predictors that are published, by the names of their files."""
+
+ADDRESS = (
+    "https://raw.githubusercontent.com/mit-han-lab/hardware-aware-transformers/master/"
+    "latency_dataset/predictors"
+)
+"""Where they are."""
 
 ENCODER, DECODER = "latency_mean_encoder", "latency_mean_decoder"
 """Columns of milliseconds, whose sum is the latency."""
@@ -29,6 +49,18 @@ def existing(path: Path, what: str) -> None:
         fault = f"cannot be read: {error}"
     if fault:
         raise NasplugError(f"file must be {what}, but {path} {fault}")
+
+
+def located(file: str) -> Path:
+    """The path of `file`: a .pt or .csv file of the user's, or a published name, which is fetched once."""
+    path = Path(file).expanduser()
+    if path.suffix in (".pt", ".csv"):
+        return path
+    if file not in PUBLISHED:
+        known = f"file must end in .pt or .csv, or be one of {', '.join(PUBLISHED)}"
+        raise NasplugError(f"{known}, but got {file}")
+    what = "the published latency predictor"
+    return download(f"{ADDRESS}/{file}.pt", cache_folder("latency"), what, "file")
 
 
 def device_scale(name: str) -> float | None:
