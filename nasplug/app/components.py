@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from nasplug.app.checks.arguments import check_path
+from nasplug.app.computed_costs import computed_costs
 from nasplug.app.files.restoring import restore
 from nasplug.app.files.stored_config import stored_config
 from nasplug.app.files.trust import names_from
 from nasplug.app.renamed_metrics import RenamedMetrics
 from nasplug.app.run import Run, read_records
+from nasplug.contracts.capabilities import ComputingEvaluator
 from nasplug.contracts.errors import NasplugError
 from nasplug.contracts.evaluator import Evaluator
 from nasplug.contracts.executor import Executor
@@ -178,15 +180,19 @@ def _say_what_is_hidden(
         asked = [e for e, part in measuring.evaluators.items() if name in part.metrics]
         first = asked[0] if asked else ""
         for other in asked[1:]:
-            closed_form = (
-                name in measuring.evaluators[other].closed_form
-            )  # the same, whoever computes it
-            if other not in plain["measure_last"] and not closed_form:
+            same = _is_of_the_space(measuring.evaluators[other], name)
+            if other not in plain["measure_last"] and not same:
                 log.warning(
                     "%s is measured by %s, which comes first; evaluators.%s knows it too, and gives it "
                     "a name of its own with evaluators.%s.rename.%s=NAME",
                     name, "evaluator" if first == MAIN else f"evaluators.{first}", other, other, name,
                 )  # fmt: skip
+
+
+def _is_of_the_space(evaluator: Evaluator, name: str) -> bool:
+    """Whether a metric is the same, whoever measures it, since the space computes it."""
+    inner = evaluator.evaluator if isinstance(evaluator, RenamedMetrics) else evaluator
+    return name in evaluator.closed_form and not isinstance(inner, ComputingEvaluator)
 
 
 def _evaluators(
@@ -243,5 +249,6 @@ def open_run(folder: str | Path, allow: Sequence[str] = ()) -> Run:
         task,
         config["seed"],
         chain.closed_form,
+        computed=computed_costs(space, chain),
     )
     return Run(folder, problem, chain, read_records(folder, space, columns), columns)

@@ -6,9 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, final
 
+from nasplug.contracts.capabilities import ComputingEvaluator
 from nasplug.contracts.errors import NasplugError, unknown
 from nasplug.contracts.evaluator import Evaluator
-from nasplug.contracts.types import Architecture, Measurement, Metric, Outcome, Trial
+from nasplug.contracts.types import (
+    Architecture,
+    Archs,
+    FloatArray,
+    Measurement,
+    Metric,
+    Outcome,
+    Trial,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -18,8 +27,8 @@ if TYPE_CHECKING:
 class RenamedMetrics(Evaluator):
     """`evaluator` with some metrics under names of the user's, such as a second device's latency.
 
-    A renamed metric is measured, never computed by a strategy: `SearchSpace.costs` does not know
-    the name.
+    A renamed metric that the evaluator takes from the space is measured, never computed by a strategy:
+    `SearchSpace.costs` does not know the name. What the evaluator computes itself stays computed.
 
     >>> RenamedMetrics(costs, {"latency": "phone_latency"})
     """
@@ -39,7 +48,10 @@ class RenamedMetrics(Evaluator):
                     f"rename={dict(names)}"
                 )
         self.evaluator, self.names = evaluator, dict(names)
-        self.closed_form = tuple(name for name in evaluator.closed_form if name not in names)
+        own = isinstance(evaluator, ComputingEvaluator)
+        self.closed_form = tuple(
+            names.get(name, name) for name in evaluator.closed_form if own or name not in names
+        )
         self.runs_alone = tuple(names.get(name, name) for name in evaluator.runs_alone)
         self.preferred_batch, self.partial_fidelity = (
             evaluator.preferred_batch,
@@ -50,6 +62,12 @@ class RenamedMetrics(Evaluator):
     def metrics(self) -> Mapping[str, Metric]:
         """The evaluator's, in its order."""
         return {self.names.get(n, n): metric for n, metric in self.evaluator.metrics.items()}
+
+    def costs(self, archs: Archs) -> dict[str, FloatArray]:
+        """What the evaluator computes itself, under the user's names."""
+        if not isinstance(self.evaluator, ComputingEvaluator):
+            return {}
+        return {self.names.get(n, n): column for n, column in self.evaluator.costs(archs).items()}
 
     def prepare(self) -> None:
         """Prepare the evaluator."""

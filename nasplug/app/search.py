@@ -11,6 +11,7 @@ from typing import Any
 from nasplug.app.checks.arguments import check_search
 from nasplug.app.checks.fit import check_fit
 from nasplug.app.checks.limits import Feasibility, check_reachable
+from nasplug.app.computed_costs import computed_costs
 from nasplug.app.crash_recovery import CrashRecovery
 from nasplug.app.run import Run
 from nasplug.app.terminal import announce
@@ -86,7 +87,10 @@ def search(
     chain = chain.restrict(columns)
     folder = Path(run) if run is not None else None
     planned = first_budget(folder, budget)
-    problem = Problem(space, goals, limits, task, seed, chain.closed_form, budget=planned)
+    problem = Problem(
+        space, goals, limits, task, seed, chain.closed_form,
+        budget=planned, computed=computed_costs(space, chain),
+    )  # fmt: skip
     check_reachable(problem, chain.metrics)
     strategy.setup(problem)
     needed = task if not set(columns) <= set(chain.closed_form) else None

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
+from nasplug.contracts.inputs import Inputs
 from nasplug.contracts.space import SearchSpace
-from nasplug.contracts.types import Architecture, FloatArray
+from nasplug.contracts.types import Architecture, Archs, FloatArray
 
 
 @runtime_checkable
@@ -47,6 +48,24 @@ class PublishedWeights(Protocol):
 
     published: str | None
     """The address of its state dict; None where none fits the super-network as it is configured."""
+
+
+@runtime_checkable
+class TimedSpace(Protocol):
+    """A space of networks whose latency is not that of a plain forward pass, such as a translation:
+    the encoder once, then step after step of a decoder with its cache."""
+
+    def timed(self, network: Any, inputs: Inputs) -> Any:
+        """One run of what `latency` times, of a network that the space built, in evaluation mode, under
+        `inference_mode`; `inputs` are `example_inputs` on the network's device."""
+
+
+@runtime_checkable
+class ComputingEvaluator(Protocol):
+    """An evaluator that computes the metrics of its `closed_form` itself, as a predictor of latency does."""
+
+    def costs(self, archs: Archs) -> dict[str, FloatArray]:
+        """Metric name to shape (n,), as `SearchSpace.costs`; what `evaluate` gives, to the digit."""
 
 
 @runtime_checkable

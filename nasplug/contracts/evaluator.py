@@ -24,7 +24,8 @@ class Evaluator(ABC):
     """
 
     closed_form: tuple[str, ...] = ()
-    """Metrics that it takes from `SearchSpace.costs`: a strategy may compute them itself."""
+    """Metrics that it takes from `SearchSpace.costs`, or computes for many architectures at once itself
+    (`capabilities.ComputingEvaluator`): a strategy computes them rather than predict them."""
 
     preferred_batch: int = 1
     """How many architectures `evaluate` is best given at a time. Results are saved chunk by preferred_batch:

@@ -49,7 +49,7 @@ class Problem:
     task: Task | None = None
     seed: int = 0
     closed_form: tuple[str, ...] = ()
-    """Metrics that `space.costs` gives exactly, as measured: computed, never predicted."""
+    """Metrics that `costs` gives exactly, as measured: computed, never predicted."""
 
     initial_architectures: tuple[Architecture, ...] = ()
     """Architectures to measure before all others, the most promising first: a strategy takes as
@@ -62,6 +62,9 @@ class Problem:
     budget: int | None = None
     """How many measurements the search had when it began; None where that is not known. A search
     that goes on with a larger budget keeps it, so that it asks the same questions again."""
+
+    computed: Callable[[Archs], dict[str, FloatArray]] | None = None
+    """What computes `costs`, where evaluators compute some beside the space."""
 
     @cached_property
     def metrics(self) -> tuple[str, ...]:
@@ -109,11 +112,15 @@ class Problem:
                     total += np.maximum(0.0, over * (column - limit)) / (abs(limit) or 1.0)
         return np.where(np.isnan(values).any(axis=1), np.inf, total)
 
+    def costs(self, archs: Archs) -> dict[str, FloatArray]:
+        """All that space and evaluators compute exactly: metric name to shape (n,)."""
+        return (self.computed or self.space.costs)(archs)
+
     def closed_form_values(self, archs: Archs) -> dict[str, FloatArray]:
-        """The columns that the space computes exactly: metric name to shape (n,)."""
+        """The columns that are computed exactly: metric name to shape (n,)."""
         if not any(name in self.closed_form for name in self.metrics):
             return {}
-        costs = self.space.costs(archs)
+        costs = self.costs(archs)
         return {name: costs[name] for name in self.metrics if name in self.closed_form}
 
 

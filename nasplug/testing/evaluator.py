@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from nasplug.contracts.capabilities import ComputingEvaluator
 from nasplug.contracts.evaluator import Evaluator
 from nasplug.contracts.space import SearchSpace
 from nasplug.contracts.types import Architecture, Failure, Measurement, full_trials
@@ -60,6 +61,16 @@ class EvaluatorContract:
         together = self.measure(evaluator, archs, names)
         alone = [self.measure(evaluator, [arch], names)[0] for arch in reversed(archs)]
         assert together == alone[::-1]
+
+    def test_what_it_computes_is_what_it_measures(
+        self, evaluator: Evaluator, space: SearchSpace
+    ) -> None:
+        if not isinstance(evaluator, ComputingEvaluator):
+            return
+        archs, names = self.archs(space), list(evaluator.closed_form)
+        columns = evaluator.costs(archs)
+        computed = [{name: float(columns[name][i]) for name in names} for i in range(len(archs))]
+        assert computed == self.measure(evaluator, archs, names)
 
     def test_pickled_it_measures_the_same(self, evaluator: Evaluator, space: SearchSpace) -> None:
         evaluator.prepare()

@@ -14,8 +14,10 @@ from nasplug import (
     PositiveFloat,
     PositiveInt,
     SearchSpace,
+    call,
     seeded,
 )
+from nasplug.contracts.capabilities import TimedSpace
 from nasplug.contracts.types import Architecture, Outcome, Trial
 from nasplug.toolkit.networks.counting import multiply_adds, parameters
 from nasplug.toolkit.networks.devices import resolve_device
@@ -24,7 +26,9 @@ from nasplug_costs.timing import latency
 
 class Costs(Evaluator):
     """Measures `params` (learnt numbers), `macs` (multiply-adds of one example) and `latency`
-    (milliseconds of one forward pass of `batch_size` examples on `device`).
+    (milliseconds of one forward pass of `batch_size` examples on `device`, or of what the space says is
+    timed, `capabilities.TimedSpace`: of HAT's transformers the encoder once, then decoder steps with
+    cache).
 
     Params and macs are exact: the space's closed form where it has one, else counted on the built
     network (`nasplug.multiply_adds` says what counts). Latency is the median of repeated runs in
@@ -96,5 +100,6 @@ class Costs(Evaluator):
                         self.threads,
                         self.warm_up,
                         self.seconds,
+                        self.space.timed if isinstance(self.space, TimedSpace) else call,
                     )
         return Measurement(values, seconds + time.perf_counter() - start, std)

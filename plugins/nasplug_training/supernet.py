@@ -32,6 +32,7 @@ from nasplug.contracts.inputs import Inputs
 from nasplug.contracts.types import Outcome, Trial
 from nasplug.toolkit.networks.devices import resolve_device, threads, to_channels_last, to_cpu
 from nasplug.toolkit.system.cache import cache_folder
+from nasplug.toolkit.system.download import download
 from nasplug_training.checkpoint import Checkpoint
 from nasplug_training.failure_guard import guarded
 from nasplug_training.identity import of_supernet
@@ -39,7 +40,7 @@ from nasplug_training.schedule import Schedule
 from nasplug_training.subnetwork import calibration_inputs, inherit, measure
 from nasplug_training.trainer import Trainer
 from nasplug_training.weight_cache import State, WeightCache, versions
-from nasplug_training.weights import download, load, read
+from nasplug_training.weights import load, read
 
 log = logging.getLogger(__name__)
 PUBLISHED = "published"

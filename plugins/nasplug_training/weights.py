@@ -1,14 +1,8 @@
-"""Weights from elsewhere: a file of the user's, or the published ones."""
+"""Weights from elsewhere, in a file."""
 
 from __future__ import annotations
 
-import hashlib
-import logging
-import shutil
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +11,7 @@ import torch
 from torch import nn
 
 from nasplug import NasplugError
-from nasplug.toolkit.system.files import replacing
 
-log = logging.getLogger(__name__)
-TIMEOUT = 30.0
 SHOWN = 3
 """How many of each kind of differing keys an error names."""
 
@@ -75,47 +66,3 @@ def _differences(message: str) -> str:
 
 def _more(found: list[str]) -> str:
     return f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-
-
-def download(address: str, folder: Path) -> Path:
-    """The file at `address`, fetched into `folder` unless it is there already, as it was fetched.
-
-    Its SHA-256 lies beside; a file that was damaged since is fetched anew.
-    """
-    digest = hashlib.sha256(address.encode()).hexdigest()[:16]
-    path = folder / f"{digest}-{address.rsplit('/', 1)[-1]}"
-    mark = path.with_name(f"{path.name}.sha256")
-    try:
-        if path.exists():
-            if not mark.exists():  # fetched before there were marks
-                with suppress(OSError):  # a folder that is only to be read
-                    _note(mark, path)
-                return path
-            if mark.read_text().split() == [_sha256(path)]:
-                return path
-            log.warning("%s is damaged (it is not what was fetched): it is fetched anew", path)
-        folder.mkdir(parents=True, exist_ok=True)
-        mark.unlink(missing_ok=True)
-        with (
-            urllib.request.urlopen(address, timeout=TIMEOUT) as answer,
-            replacing(path) as temporary,
-        ):
-            with open(temporary, "wb") as file:
-                shutil.copyfileobj(answer, file)
-            _note(mark, temporary)
-    except (urllib.error.URLError, OSError, ValueError) as error:
-        raise NasplugError(
-            f"the published weights could not be fetched from {address} ({error}); fetch that file "
-            "elsewhere and give it with weights=PATH"
-        ) from None
-    return path
-
-
-def _note(mark: Path, path: Path) -> None:
-    with replacing(mark) as temporary:
-        temporary.write_text(_sha256(path) + "\n")
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -62,7 +62,7 @@ TARGETS = {
     "a plug-in's name": {"_target_": "nasplug_ofa_evil.space.MySpace"},
     "a prefix": {"_target_": "nasplug_ofaevil.MySpace"},
     "the core": {"_target_": "nasplug.plugins.building.make", "group": "space", "choice": "ofa"},
-    "a function": {"_target_": "nasplug_training.weights.download", "url": "file:///evil.pickle"},
+    "a function": {"_target_": "nasplug_training.weights.read", "path": "evil.pickle"},
     "a method": {"_target_": f"{NNI}.build"},
     "imported there": {"_target_": "nasplug_training.weights.Path", "_args_": []},
     "the core's, imported there": {"_target_": "nasplug_costs.costs.Evaluator"},

@@ -96,6 +96,23 @@ def test_latency_is_milliseconds_in_evaluation_mode():
     assert outcome.seconds >= 0.1
 
 
+class Decoder(Sleeper):
+    """What is timed is three steps, not a forward pass."""
+
+    def timed(self, network, inputs):
+        for _ in range(3):
+            network(*inputs)
+
+
+def test_latency_is_of_what_the_space_says_is_timed():
+    measured = [
+        Costs(space, warm_up=1, seconds=0.05).evaluate(full_trials([(0,)]), ["latency"])[0]
+        for space in (Sleeper(), Decoder())
+    ]
+    once, steps = (outcome.values["latency"] for outcome in measured)
+    assert steps >= 30 and steps > 2 * once
+
+
 def test_latency_grows_with_the_batch():
     one, many = (
         Costs(Sleeper(), warm_up=1, batch_size=b, seconds=0.02).evaluate(

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from nasplug_strategies.evolution.aging_evolution import AgingEvolution
 from nasplug_strategies.evolution.algorithms import ALGORITHMS
+from nasplug_strategies.evolution.elite_evolution import EliteEvolution
 from nasplug_strategies.evolution.evolution import Evolution
 from nasplug_strategies.linas.linas_paper import LinasPaper
 from nasplug_strategies.population import population_for
@@ -63,12 +64,14 @@ def test_what_the_user_gives_is_kept_and_a_budget_below_it_is_announced(caplog):
     with caplog.at_level(logging.INFO, "nasplug_strategies"):
         toy.history(Evolution(population=30), 30, 30)
         toy.history(AgingEvolution(pool=30), 30, 30)
+        toy.history(EliteEvolution(population=30), 30, 30)
         toy.history(SingleFitSurrogate(Ridge(), Evolution(), samples=30), 30, 30)
         toy.history(LinasPaper(Evolution(), Ridge(), population=30), 30, 30)
     lines = [record.getMessage() for record in caplog.records]
     assert [line.split()[0] for line in lines] == [
         "nsga2",
         "aging_evolution",
+        "evolution",
         "single_fit_surrogate",
         "linas_paper",
     ]

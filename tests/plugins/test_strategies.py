@@ -9,6 +9,7 @@ import pytest
 from asking import ask, tell
 from nasplug_strategies.evolution.aging_evolution import AgingEvolution
 from nasplug_strategies.evolution.algorithms import ALGORITHMS
+from nasplug_strategies.evolution.elite_evolution import EliteEvolution
 from nasplug_strategies.evolution.evolution import Evolution
 from nasplug_strategies.predictor_guided.single_fit_surrogate import SingleFitSurrogate
 from nasplug_strategies.samplers.grid_search import GridSearch
@@ -30,6 +31,7 @@ EVERY = {
     "grid, spread": lambda: GridSearch("spread", batch=7),
     "aging evolution": lambda: AgingEvolution(pool=16, tournament=4),
     "aging evolution in batches": lambda: AgingEvolution(pool=16, tournament=4, batch=5),
+    "evolution": lambda: EliteEvolution(population=10, mutation_rate=0.1),
     "local search": lambda: LocalSearch(starts=3, batch=4),
     "reinforce": Reinforce,
     "tpe in batches": lambda: OptunaSearch(batch=6, retries=2),

@@ -15,10 +15,11 @@ import safetensors.torch
 import torch
 from nasplug_training.checkpoint import Checkpoint
 from nasplug_training.weight_cache import WeightCache
-from nasplug_training.weights import download, load, read
+from nasplug_training.weights import load, read
 from torch import nn
 
 from nasplug import NasplugError
+from nasplug.toolkit.system.download import download
 
 
 def test_trained_once_for_a_description(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

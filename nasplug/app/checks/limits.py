@@ -13,7 +13,7 @@ import numpy as np
 from nasplug.contracts.errors import NasplugError, shortened
 from nasplug.contracts.space import SearchSpace
 from nasplug.contracts.strategy import Problem
-from nasplug.contracts.types import FloatArray, Measurement, Metric, Record
+from nasplug.contracts.types import Archs, FloatArray, Measurement, Metric, Record
 from nasplug.engine.front import metric_values
 from nasplug.engine.records import RecordTable
 
@@ -23,6 +23,8 @@ PATIENCE = 50
 """Measured architectures after which a search says that none has kept the limits."""
 FEW = 5_000
 """Architectures of a space whose costs are all looked at for their extremes."""
+Costs = Callable[[Archs], Mapping[str, FloatArray]]
+"""Of n architectures, metric name to shape (n,)."""
 STARTS = 20
 """Random architectures from which the extremes of a larger space are climbed to."""
 
@@ -64,7 +66,7 @@ def check_reachable(problem: Problem, metrics: Mapping[str, Metric]) -> None:
     for constraint in problem.constraints:
         name, least, most = constraint.name, constraint.min, constraint.max
         if name in problem.closed_form:
-            lowest, highest = _range(problem.space, name)
+            lowest, highest = _range(problem.space, name, problem.costs)
         elif metrics[name] == Metric("%", "maximize"):
             lowest, highest = 0.0, 100.0
         else:
@@ -81,29 +83,32 @@ def check_reachable(problem: Problem, metrics: Mapping[str, Metric]) -> None:
             )
 
 
-def _range(space: SearchSpace, name: str) -> tuple[float, float]:
-    """The least and the greatest cost `name`: of all architectures where they are few, else what
-    climbing from one architecture to its neighbours finds."""
+def _range(space: SearchSpace, name: str, costs: Costs | None = None) -> tuple[float, float]:
+    """The least and the greatest cost `name`, by default one of the space's: of all architectures where
+    they are few, else what climbing from one architecture to its neighbours finds."""
+    costs = costs or space.costs
     try:
         few = space.size <= FEW
     except NasplugError:  # uncounted
         few = False
     if few:
-        column = space.costs(space.enumerate())[name]
+        column = costs(space.enumerate())[name]
         return float(column.min()), float(column.max())
     rng = np.random.default_rng(0)
     starts = [space.smallest, space.largest, *space.valid(space.sample(STARTS, rng))]
-    column = space.costs(starts)[name]
-    low = _climb(space, name, starts[int(column.argmin())], np.argmin)
-    high = _climb(space, name, starts[int(column.argmax())], np.argmax)
+    column = costs(starts)[name]
+    low = _climb(space, costs, name, starts[int(column.argmin())], np.argmin)
+    high = _climb(space, costs, name, starts[int(column.argmax())], np.argmax)
     return low, high
 
 
-def _climb(space: SearchSpace, name: str, arch: Any, choose: Callable[[FloatArray], Any]) -> float:
+def _climb(
+    space: SearchSpace, costs: Costs, name: str, arch: Any, choose: Callable[[FloatArray], Any]
+) -> float:
     """The cost where no neighbour is better, from `arch` on."""
-    value = float(space.costs([arch])[name][0])
+    value = float(costs([arch])[name][0])
     while near := space.neighbours(arch):
-        column = space.costs(near)[name]
+        column = costs(near)[name]
         best = int(choose(column))
         if choose(np.array([value, column[best]])) == 0:
             break

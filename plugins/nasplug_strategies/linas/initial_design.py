@@ -92,7 +92,7 @@ def _draw(levels: list[FloatArray], tilt: FloatArray, rng: np.random.Generator) 
 def _size(problem: Problem, pool: list[Architecture], levels: list[FloatArray]) -> FloatArray:
     """How large each of `pool` is, shape (n,): the logarithm of a cost, an objective's if there is
     one; without costs the mean level."""
-    costs = problem.space.costs(pool)
+    costs = problem.costs(pool)
     goals = [o.name for o in problem.objectives if o.name in costs]
     for name in (*goals, *costs):
         size: FloatArray = np.log(np.maximum(costs[name], 1e-12))

@@ -92,7 +92,7 @@ class Model:
     def _costs(self, archs: Archs) -> dict[str, FloatArray]:
         """What the space says of `archs`, once for features and values; nothing if neither needs it."""
         wanted = self._exact or self._features is not None
-        return self.problem.space.costs(archs) if wanted else {}
+        return self.problem.costs(archs) if wanted else {}
 
     def _describe(self, archs: Archs, costs: dict[str, FloatArray]) -> FloatArray:
         if self._features is None:

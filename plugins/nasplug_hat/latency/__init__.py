@@ -1,0 +1,1 @@
+"""The evaluator `hat_latency`: published latency predictors of hardware-aware transformers."""
