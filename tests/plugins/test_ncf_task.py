@@ -58,7 +58,7 @@ def slow_quality(scores, cases):
 
 @pytest.mark.parametrize("levels", [2, 7, 1000])
 def test_sampled_ranking_equals_a_slow_computation(levels):
-    task = tiny(sampled=50)
+    task = tiny(sampled=50, validation="test")
     table = Table(40, 120, levels)
     data = task.feedback
     cases = [
@@ -73,7 +73,7 @@ def test_sampled_ranking_equals_a_slow_computation(levels):
 
 @pytest.mark.parametrize("levels", [2, 7, 1000])
 def test_full_ranking_equals_a_slow_computation(levels):
-    task = tiny(candidates="full")
+    task = tiny(candidates="full", validation="test")
     table = Table(40, 120, levels)
     data = task.feedback
     trained = {tuple(pair) for pair in data.train.tolist()}
@@ -88,7 +88,7 @@ def test_full_ranking_equals_a_slow_computation(levels):
 
 def test_lastfm_equals_a_slow_computation(shared_data):
     prefix = shared_data / "ncf" / "lastfm"
-    task = Interactions(path=str(prefix))
+    task = Interactions(path=str(prefix), validation="test")
     assert task.network_dimensions == {"users": 1741, "items": 2665}
     data = task.feedback
     assert (len(data.train), len(data.test), data.negatives.shape) == (67408, 1741, (1741, 99))
@@ -121,7 +121,7 @@ def test_no_number_is_the_worst_score():
 
 
 def test_an_epoch_shows_every_interaction_once_and_no_known_item_as_a_negative():
-    task = tiny(negatives=6)
+    task = tiny(negatives=6, validation="test")
     data = task.feedback
     known = {tuple(p) for p in np.concatenate([data.train, data.test]).tolist()}
     for epoch in range(3):
