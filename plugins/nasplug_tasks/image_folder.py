@@ -319,6 +319,10 @@ def _check(knobs: Mapping[str, Any]) -> None:
             raise NasplugError(
                 f"{name} of task=image_folder must be at most 1, but got {knobs[name]}"
             )
+    if knobs["test_share"] >= 1:
+        raise NasplugError(
+            f"test_share of task=image_folder must be below 1, but got {knobs['test_share']}"
+        )
     for name in ("mean", "std"):
         if len(knobs[name]) != 3 or (name == "std" and min(knobs[name]) <= 0):
             raise NasplugError(
