@@ -88,7 +88,8 @@ def show(run: Run) -> None:
     tests = [
         name for name in run.columns if name + SUFFIX in front and name + SUFFIX not in run.columns
     ]
-    columns = [*run.columns, *(name + SUFFIX for name in tests)]
+    beside = {name: [name + SUFFIX] for name in tests}
+    columns = [column for name in run.columns for column in (name, *beside.get(name, []))]
     units |= {name + SUFFIX: units[name] for name in tests}
     header = ["number", *(f"{n} [{units[n]}]" if units.get(n) else n for n in columns)]
     kept = np.unique(np.linspace(0, len(front) - 1, min(ROWS, len(front))).round().astype(int))
