@@ -38,7 +38,7 @@ def main(
 ) -> None:
     """Print a row an architecture, then the rank correlations."""
     torch.set_num_threads(1)
-    task = make("task", "interactions", path=path)
+    task = make("task", "interactions", path=path, validation="test")
     space = make("space", "ncf", **task.network_dimensions)
     schedule = make("training", "ncf")
     supernet = make("evaluator", "supernet_ncf", space=space, task=task, training=schedule)

@@ -44,7 +44,7 @@ def main(
     strategies: str = "linas,nsga2,random",
 ) -> None:
     """Print the hypervolume's mean and deviation over the seeds, a column a strategy."""
-    task = make("task", "interactions", path=path)
+    task = make("task", "interactions", path=path, validation="test")
     widths = [8 * 2**i for i in range(8) if 8 * 2**i <= int(hidden)]
     space = make("space", "ncf", hidden=widths, **task.network_dimensions)
     schedule = make("training", "ncf")

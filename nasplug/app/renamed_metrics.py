@@ -75,10 +75,20 @@ class RenamedMetrics(Evaluator):
 
     def evaluate(self, trials: Sequence[Trial], names: Sequence[str]) -> list[Outcome]:
         """Measure under the evaluator's names, and answer under the user's."""
-        own = {self.names.get(name, name): name for name in self.evaluator.metrics}
-        back = {own[name]: name for name in names}
+        back = self._back(names)
         outcomes = self.evaluator.evaluate(trials, list(back))
         return [_named(outcome, back) for outcome in outcomes]
+
+    def test_quality(self, arch: Architecture, names: Sequence[str]) -> dict[str, float]:
+        """The evaluator's, under the user's names."""
+        back = self._back(names)
+        found = self.evaluator.test_quality(arch, list(back))
+        return {back[name]: value for name, value in found.items() if name in back}
+
+    def _back(self, names: Sequence[str]) -> dict[str, str]:
+        """The evaluator's names of `names`, each to the user's."""
+        own = {self.names.get(name, name): name for name in self.evaluator.metrics}
+        return {own[name]: name for name in names}
 
     def network(self, arch: Architecture) -> nn.Module:
         """The evaluator's network."""

@@ -11,6 +11,7 @@ import numpy as np
 from nasplug.app.checks.arguments import as_pick, check_box, check_path
 from nasplug.app.checks.limits import check_limits
 from nasplug.app.files import results_csv
+from nasplug.app.tested import TESTED, Tested
 from nasplug.contracts.errors import NasplugError, unknown
 from nasplug.contracts.space import SearchSpace
 from nasplug.contracts.strategy import Problem
@@ -44,7 +45,9 @@ class Run:
     `results.csv` has a row a measured architecture in the order asked, `front.csv` the measured
     Pareto set under the constraints, with the same columns: `number`, `status` (ok or failed), a
     column a metric, METRIC_std after it where some row has a std, `architecture` (JSON list of
-    option indices), `config` (JSON, variable name to value), `seconds`, `error`.
+    option indices), `config` (JSON, variable name to value), `seconds`, `error`. Where the task has test
+    data, `front.csv` has METRIC_test besides: a metric on data that no search sees. What a metric says
+    on validation data chose the front, and so flatters it; METRIC_test is what to expect.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class Run:
         self._records = RecordTable(problem.space) if records is None else records
         self._front = Front(problem, self._records)
         self._front_written: object = None
+        self.tested = Tested(None if folder is None else folder / TESTED)
         if folder is not None:
             self._results = results_csv.Results(folder / RESULTS, problem.space, self.columns)
 
@@ -109,7 +113,18 @@ class Run:
 
     def front(self) -> pd.DataFrame:
         """What `front.csv` holds, sorted by the last objective, its lowest first."""
-        return self._frame(self._front_rows())
+        rows, space = self._front_rows(), self.problem.space
+        return results_csv.frame(self._records, space, self.columns, rows, tests=self._tests(rows))
+
+    def front_architectures(self) -> list[Architecture]:
+        """Those of `front`, in its order."""
+        return self._architectures(self._front_rows())
+
+    def _architectures(self, rows: IntArray) -> list[Architecture]:
+        return [tuple(arch) for arch in self._records.archs(rows).tolist()]
+
+    def _tests(self, rows: IntArray) -> results_csv.Tests:
+        return self.tested.columns(self.columns, self._architectures(rows))
 
     def _front_rows(self) -> IntArray:
         rows = self.measured_front().rows
@@ -193,8 +208,12 @@ class Run:
         path: str | Path | None = None,
         format: str = "safetensors",
         under: Mapping[str, Mapping[str, float]] | None = None,
+        test: bool = True,
     ) -> Path:
-        """Write a measured network, stand-alone with its weights; returns its folder. See `load`."""
+        """Write a measured network, stand-alone with its weights; returns its folder. See `load`.
+
+        Its description says what it reaches on test data, measured now if need be and if `test`.
+        """
         from nasplug.app.files.export import write
 
         record = self.best(pick, under)
@@ -203,7 +222,7 @@ class Run:
         if path is None and self.folder is None:
             raise NasplugError("a run without a folder needs `path`, where the network goes")
         target = Path(path) if path else (self.folder or Path()) / "export" / str(record.number)
-        return write(self, record, target, format)
+        return write(self, record, target, format, test)
 
     # ---- files -----------------------------------------------------------------------------------
 
@@ -214,9 +233,11 @@ class Run:
         self._results.write(self._records)
         path, space = self.folder / FRONT, self.problem.space
         names = results_csv.header(self._records, self.columns)
-        state = (names, self.measured_front().changes)
+        state = (names, self.measured_front().changes, self.tested.changes)
         if state != self._front_written or not path.exists():
-            results_csv.write(path, self._records, space, self.columns, self._front_rows())
+            rows = self._front_rows()
+            tests = self._tests(rows)
+            results_csv.write(path, self._records, space, self.columns, rows, tests)
             self._front_written = state
 
     def plot_front(self) -> None:

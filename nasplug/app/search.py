@@ -15,6 +15,7 @@ from nasplug.app.computed_costs import computed_costs
 from nasplug.app.crash_recovery import CrashRecovery
 from nasplug.app.run import Run
 from nasplug.app.terminal import announce
+from nasplug.app.tested import add_test_figures
 from nasplug.app.watcher import Watcher
 from nasplug.contracts.errors import NasplugError, unknown
 from nasplug.contracts.evaluator import Evaluator
@@ -64,6 +65,7 @@ def search(
     run: str | Path | None = None,
     storage: str | None = None,
     config: Mapping[str, Any] | None = None,
+    test: bool = True,
 ) -> Run:
     """Measure `budget` architectures of `space` that `strategy` proposes; return what was found.
 
@@ -71,7 +73,9 @@ def search(
     names, by default the first evaluator's main metric and `macs`; `constraints` map a metric to
     {"min": .., "max": ..}; `also` names metrics that are only recorded. `run` is the folder that
     results go to, and are resumed from; without one they stay in memory. `config` is what the
-    folder's config.yaml says of the parts, by default what `describe` reads from them.
+    folder's config.yaml says of the parts, by default what `describe` reads from them. With `test`,
+    what is on the front at the end is measured on the task's test data too, if it has any: no search
+    sees these figures, which the front has as METRIC_test.
 
     >>> space = nasplug.make("space", "ofa_mbv3", num_classes=10, in_channels=1, image_size=32)
     >>> costs = nasplug.make("evaluator", "costs", space=space)
@@ -121,14 +125,16 @@ def search(
             if needed is not None:
                 check_fit(space, needed)
             chain.prepare()
-        bar = stack.enter_context(progress("searching", budget))
-        watcher = Watcher(result, bar, budget, feasibility)
         try:
-            loop(
-                strategy, problem, ledger, SafeEvaluation(chain, columns), workers, budget, watcher
-            )
-            watcher.finish()
+            with progress("searching", budget) as bar:
+                watcher = Watcher(result, bar, budget, feasibility)
+                safe = SafeEvaluation(chain, columns)
+                loop(strategy, problem, ledger, safe, workers, budget, watcher)
+                watcher.finish()
             result.plot_front()
+            if test:
+                result.write()  # what was found is there to be read, whatever the tests take
+                add_test_figures(result)
         except OSError as error:
             raise NasplugError(
                 f"{folder} must be writable, but: {error.strerror or error}. What was measured before "

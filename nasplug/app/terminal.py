@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nasplug.app.run import FRONT, PICTURE, RESULTS
+from nasplug.app.tested import SUFFIX
 from nasplug.contracts.errors import NasplugError
 
 if TYPE_CHECKING:
@@ -84,12 +85,23 @@ def show(run: Run) -> None:
     if run.failed:
         title += f" ({run.failed} failed, see the column error)"
     units = {name: metric.unit for name, metric in run.evaluator.metrics.items()}
-    header = ["number", *(f"{n} [{units[n]}]" if units.get(n) else n for n in run.columns)]
+    tests = [
+        name for name in run.columns if name + SUFFIX in front and name + SUFFIX not in run.columns
+    ]
+    beside = {name: [name + SUFFIX] for name in tests}
+    columns = [column for name in run.columns for column in (name, *beside.get(name, []))]
+    units |= {name + SUFFIX: units[name] for name in tests}
+    header = ["number", *(f"{n} [{units[n]}]" if units.get(n) else n for n in columns)]
     kept = np.unique(np.linspace(0, len(front) - 1, min(ROWS, len(front))).round().astype(int))
-    rows = [_row(front.iloc[i], run.columns) for i in kept]
+    rows = [_row(front.iloc[i], columns) for i in kept]
     if len(rows) < len(front):
         title += f", {len(rows)} shown"
     table(title, header, rows)
+    if tests:
+        print(
+            f"{', '.join(tests)}: on validation data, which chose these; "
+            f"{', '.join(name + SUFFIX for name in tests)}: on test data, which no search saw\n"
+        )
 
 
 def _row(row: pd.Series[Any], columns: Sequence[str]) -> list[str]:
@@ -116,10 +128,15 @@ def table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> N
 
 
 def _is_number(text: str) -> bool:
-    return text.replace(",", "").replace(".", "").replace("-", "").replace("e+", "").isdigit()
+    return (
+        not text
+        or text.replace(",", "").replace(".", "").replace("-", "").replace("e+", "").isdigit()
+    )
 
 
 def _number(value: float) -> str:
+    if value != value:  # not measured
+        return ""
     return f"{value:,.0f}" if value == round(value) and abs(value) >= 1000 else f"{value:.5g}"
 
 

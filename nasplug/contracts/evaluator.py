@@ -51,6 +51,12 @@ class Evaluator(ABC):
         """The long work that all measurements share, such as training a super-network, done once."""
         return None
 
+    def test_quality(self, arch: Architecture, names: Sequence[str]) -> dict[str, float]:
+        """Those of `names` that the task gives on test data (`Task.test_quality`), of the network that was
+        measured; {} where there are none. Never asked while a search is on. A `NasplugError` says why
+        no network can be tested."""
+        return {}
+
     def network(self, arch: Architecture) -> nn.Module:
         """The network that was measured, weights and all, in evaluation mode on the CPU."""
         raise NasplugError(

@@ -25,8 +25,9 @@ class Task(ABC):
     """What a network is for, whatever the modality.
 
     Order of calls: training asks `train_batches` once an epoch and `loss` for every batch;
-    evaluation asks `calibration_batches` once and then `quality`. Nothing is read from disk before
-    the first of them. All randomness comes from the `seed` handed in.
+    evaluation asks `calibration_batches` once and then `quality`; the end of a search asks
+    `test_quality`. Nothing is read from disk before the first of them. All randomness comes from the
+    `seed` handed in.
     """
 
     metrics: Mapping[str, Metric]
@@ -35,6 +36,10 @@ class Task(ABC):
     network_dimensions: Mapping[str, int] = {}
     """What a network must fit: arguments of a space that are taken from here where the user names
     none, e.g. {"num_classes": 10, "in_channels": 1, "image_size": 32}."""
+
+    test_from_training: bool = False
+    """Whether the test data are a share of what others train on: weights that were trained elsewhere may
+    have seen them."""
 
     @abstractmethod
     def train_batches(self, batch_size: int, seed: int, epoch: int = 0) -> Iterator[Batch]:
@@ -49,6 +54,14 @@ class Task(ABC):
         """Those of `metrics`, names of `self.metrics`, on the validation data, with `model` as it stands
         (its mode, its device); no gradient is recorded. What is not asked need not be computed: a
         task whose loss is cheap and whose decoding is not decodes only when asked to."""
+
+    def test_quality(self, model: nn.Module, metrics: Collection[str]) -> dict[str, float]:
+        """Those of `metrics` on test data, which no search sees; {} where the task has none.
+
+        A search compares networks by `quality`, so the best of many looks better there than it is; this
+        is what to expect of it. Asked once for each network of the front, when the search is over.
+        """
+        return {}
 
     def calibration_batches(self, batch_size: int) -> Iterator[Batch]:
         """The training batches, always the same, on which batch-norm statistics are estimated."""

@@ -74,6 +74,13 @@ class EvaluatorChain(Evaluator):
                 outcomes[i] = merge(outcomes[i], outcome)
         return outcomes
 
+    def test_quality(self, arch: Architecture, names: Sequence[str]) -> dict[str, float]:
+        """Those on test data, each of the one that measures it."""
+        found: dict[str, float] = {}
+        for evaluator, share in self._share(names):
+            found |= evaluator.test_quality(arch, share)
+        return found
+
     def network(self, arch: Architecture) -> nn.Module:
         """The first one's network."""
         return self.evaluators[0].network(arch)

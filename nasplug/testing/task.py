@@ -42,6 +42,20 @@ class TaskContract:
         assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
         assert not model.training and all(p.grad is None for p in model.parameters())
 
+    def test_test_quality_is_repeatable_and_leaves_the_model(
+        self, task: Task, model: nn.Module
+    ) -> None:
+        import torch
+
+        before = {k: v.clone() for k, v in model.eval().state_dict().items()}
+        found = task.test_quality(model, task.metrics)
+        assert set(found) <= set(task.metrics) and all(math.isfinite(v) for v in found.values())
+        assert task.test_quality(model, task.metrics) == found
+        for name in found:
+            assert task.test_quality(model, [name]) == {name: found[name]}
+        assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+        assert not model.training and all(p.grad is None for p in model.parameters())
+
     def test_batches_follow_seed_and_epoch(self, task: Task) -> None:
         def first(seed: int, epoch: int) -> Any:
             return next(iter(task.train_batches(16, seed=seed, epoch=epoch)))

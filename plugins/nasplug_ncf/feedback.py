@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,7 +19,8 @@ class Feedback:
 
     train: distinct (user, item) pairs, shape (n, 2); test: held-out pairs, shape (m, 2), none of
     them in `train`; negatives: the candidates that each held-out item is ranked among, shape
-    (m, c), -1 where there is none, or None where they are still to be drawn.
+    (m, c), -1 where there is none, or None where they are still to be drawn. validation: pairs of
+    `train` to look at instead while networks are compared, shape (k, 2), or None where any will do.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Feedback:
     train: IntArray
     test: IntArray
     negatives: IntArray | None = None
+    validation: IntArray | None = None
 
     def __str__(self) -> str:
         return (
@@ -86,6 +88,7 @@ def leave_one_out(name: str, user: IntArray, item: IntArray, time: IntArray | No
 
     user, item: indices from 0 up, shape (n,); time: anything that sorts, shape (n,), equal times in
     the order they stand. Of a repeated pair the latest counts. Users with one interaction train only.
+    The interaction before the held-out one, of users with three or more, is what to validate on.
     """
     order = np.arange(len(user)) if time is None else np.argsort(time, kind="stable")
     users, items = int(user.max()) + 1, int(item.max()) + 1
@@ -95,10 +98,40 @@ def leave_one_out(name: str, user: IntArray, item: IntArray, time: IntArray | No
     if len(key) < len(user):
         log.warning("%s: %d repeated interactions count once", name, len(user) - len(key))
     owner = key // items
-    _, last = np.unique(owner[::-1], return_index=True)
-    last = len(key) - 1 - last
-    last = last[np.bincount(owner)[owner[last]] > 1]
-    held = np.zeros(len(key), bool)
-    held[last] = True
+    left = np.bincount(owner)[owner] - _place(owner)  # of its user's, this one and those after it
+    several = np.bincount(owner)[owner] > np.array([[1], [2]])
+    held, before = (left == np.array([[1], [2]])) & several
     pairs = np.stack([owner, key % items], axis=1)
-    return split(name, users, items, pairs[~held], pairs[held])
+    feedback = split(name, users, items, pairs[~held], pairs[held])
+    return replace(feedback, validation=pairs[before])
+
+
+def _place(owner: IntArray) -> IntArray:
+    """How many entries before each one are the same user's, shape (n,)."""
+    order = np.argsort(owner, kind="stable")
+    counts = np.bincount(owner)
+    place = np.empty(len(owner), np.int64)
+    place[order] = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return place
+
+
+def set_aside(feedback: Feedback, seed: int) -> tuple[IntArray, IntArray]:
+    """Training pairs, and one pair a user that is validated on and not trained on.
+
+    That is `feedback.validation`, or else drawn at random, as He et al. (2017, section 4.1) do it. A user
+    keeps one training interaction at least.
+    """
+    train, chosen = feedback.train, feedback.validation
+    if chosen is None:
+        order = np.random.default_rng([seed, 1]).permutation(len(train))
+        _, first = np.unique(train[order, 0], return_index=True)
+        chosen = train[order[first]]
+        chosen = chosen[np.bincount(train[:, 0])[chosen[:, 0]] > 1]
+    if not len(chosen):
+        raise NasplugError(
+            f"a user of {feedback.name} must have two training interactions, of which one validates, but "
+            "none has; look at the test data instead: task.validation=test"
+        )
+    key = train[:, 0] * feedback.items + train[:, 1]
+    aside = np.isin(key, chosen[:, 0] * feedback.items + chosen[:, 1])
+    return train[~aside], chosen

@@ -15,7 +15,7 @@ from torch.nn import functional
 from nasplug import Metric, NasplugError, NonNegativeInt, PositiveInt, Range, Task
 from nasplug.contracts.fingerprint import fingerprint
 from nasplug.contracts.types import BoolArray, FloatArray, IntArray
-from nasplug_ncf.feedback import Feedback, split
+from nasplug_ncf.feedback import Feedback, set_aside, split
 from nasplug_ncf.generated import INTERACTIONS, ITEMS, USERS, generate
 from nasplug_ncf.ranking import hit_rate, ndcg, ranks
 from nasplug_ncf.reading import read
@@ -40,7 +40,10 @@ class Interactions(Task):
     `interactions`. negatives: sampled for each interaction. candidates: "sampled" ranks the held-out
     item among those of the files or else `sampled` drawn ones, "full" among all items that the user
     did not train on. data_seed: of the generated set and drawn candidates; apart from the run's, so
-    that runs of many seeds share their data.
+    that runs of many seeds share their data. validation: "held_out_from_training" lets searches look at
+    one training interaction a user, which is then not trained on, and keeps the held-out item to test;
+    "test" is the published protocol, in which searches look at the held-out item itself, and nothing is
+    left to test.
     """
 
     metrics: Mapping[str, Metric] = {
@@ -58,6 +61,7 @@ class Interactions(Task):
         candidates: Literal["sampled", "full"] = "sampled",
         sampled: PositiveInt = 99,
         data_seed: NonNegativeInt = 0,
+        validation: Literal["held_out_from_training", "test"] = "held_out_from_training",
     ) -> None:
         if negatives < 0 or sampled < 1:
             raise NasplugError(
@@ -71,6 +75,7 @@ class Interactions(Task):
         self.candidates = candidates
         self.sampled = sampled
         self.data_seed = data_seed
+        self.validation = validation
 
     @cached_property
     def feedback(self) -> Feedback:
@@ -97,7 +102,7 @@ class Interactions(Task):
         A batch holds at most `batch_size` pairs, but at least one interaction with its negatives.
         """
         rng = np.random.default_rng([seed, epoch])
-        train = self.feedback.train
+        train = self._parts[0]
         order = rng.permutation(len(train))
         size = max(1, batch_size // (1 + self.negatives))
         for start in range(0, len(order), size):
@@ -110,12 +115,13 @@ class Interactions(Task):
 
     def steps_per_epoch(self, batch_size: int, seed: int) -> int:
         """Batches that hold every interaction once."""
-        return -(-len(self.feedback.train) // max(1, batch_size // (1 + self.negatives)))
+        return -(-len(self._parts[0]) // max(1, batch_size // (1 + self.negatives)))
 
     def data_fingerprint(self) -> str:
         """A hash of the interactions and candidates, as they were read or generated."""
         data = self.feedback
-        return fingerprint(data.users, data.items, data.train, data.test, data.negatives)
+        seen = self._parts[1]
+        return fingerprint(data.users, data.items, data.train, data.test, data.negatives, seen)
 
     def criterion(self, outputs: Any, batch: Batch) -> torch.Tensor:
         """Binary cross-entropy of the logits, shape (b,)."""
@@ -126,9 +132,38 @@ class Interactions(Task):
         return functional.binary_cross_entropy_with_logits(outputs, teacher.sigmoid())
 
     def quality(self, model: nn.Module, metrics: Collection[str]) -> dict[str, float]:
-        """HR@10 and NDCG@10 over all held-out interactions."""
-        found = self._full_ranks(model) if self.candidates == "full" else self._sampled_ranks(model)
+        """HR@10 and NDCG@10 over the interactions that searches look at, see `validation`."""
+        train, held = self._parts
+        return self._measured(model, train, held, self._validation_candidates)
+
+    def test_quality(self, model: nn.Module, metrics: Collection[str]) -> dict[str, float]:
+        """HR@10 and NDCG@10 over all held-out interactions; nothing where searches looked at them."""
+        if self.validation == "test":
+            return {}
+        data = self.feedback
+        found = self._measured(model, data.train, data.test, self._candidates)
+        return {name: found[name] for name in found if name in metrics}
+
+    def _measured(
+        self, model: nn.Module, train: IntArray, held: IntArray, candidates: IntArray
+    ) -> dict[str, float]:
+        if self.candidates == "full":
+            found = self._full_ranks(model, train, held)
+        else:
+            found = self._sampled_ranks(model, held, candidates)
         return {"hr10": hit_rate(found, 10), "ndcg10": ndcg(found, 10)}
+
+    @cached_property
+    def _parts(self) -> tuple[IntArray, IntArray]:
+        """The pairs that are trained on, and those that searches look at."""
+        if self.validation == "test":
+            return self.feedback.train, self.feedback.test
+        train, held = set_aside(self.feedback, self.data_seed)
+        log.info(
+            "%d training interactions are set aside to validate; the held-out ones test (task.validation)",
+            len(held),
+        )
+        return train, held
 
     # ---- candidates ----------------------------------------------------------------------------
 
@@ -147,18 +182,26 @@ class Interactions(Task):
         rng = np.random.default_rng(self.data_seed)
         return self._sampler.distinct(self.feedback.test[:, 0], self.sampled, rng)
 
-    def _sampled_ranks(self, model: nn.Module) -> IntArray:
-        user, item = self.feedback.test.T
-        items = np.concatenate([item[:, None], self._candidates], axis=1)
+    @cached_property
+    def _validation_candidates(self) -> IntArray:
+        """The same for the pairs that searches look at."""
+        if self.validation == "test":
+            return self._candidates
+        rng = np.random.default_rng([self.data_seed, 2])
+        return self._sampler.distinct(self._parts[1][:, 0], self.sampled, rng)
+
+    def _sampled_ranks(self, model: nn.Module, held: IntArray, candidates: IntArray) -> IntArray:
+        user, item = held.T
+        items = np.concatenate([item[:, None], candidates], axis=1)
         users = np.repeat(user, items.shape[1])
         scores = _scores(model, users, items.ravel().clip(min=0)).reshape(items.shape)
         return ranks(scores[:, 0], scores[:, 1:], items[:, 1:] >= 0)
 
-    def _full_ranks(self, model: nn.Module) -> IntArray:
+    def _full_ranks(self, model: nn.Module, train: IntArray, held: IntArray) -> IntArray:
         data = self.feedback
-        trained = NegativeSampler(data.train, data.users, data.items)
+        trained = NegativeSampler(train, data.users, data.items)
         found = []
-        for block in np.array_split(data.test, -(-len(data.test) * data.items // 2**22)):
+        for block in np.array_split(held, -(-len(held) * data.items // 2**22)):
             user, item = block.T
             users = np.repeat(user, data.items)
             items = np.tile(np.arange(data.items), len(block))

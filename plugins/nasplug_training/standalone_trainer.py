@@ -80,10 +80,13 @@ class StandaloneTrainer:
                     checkpoint.save({"epoch": epoch + 1, **state})
         return self.epochs
 
-    def quality(self, network: nn.Module, metrics: Collection[str]) -> dict[str, float]:
-        """Those metrics of the task of a network on the device, at the image size of its training."""
+    def quality(
+        self, network: nn.Module, metrics: Collection[str], test: bool = False
+    ) -> dict[str, float]:
+        """Those metrics of the task of a network on the device, at the image size of its training, on
+        validation or on test data."""
         with resized(network, self.image_size):
-            return measure(network.eval(), self.task, self.device, metrics)
+            return measure(network.eval(), self.task, self.device, metrics, test)
 
     def _epoch(self, network: nn.Module, optimizer: torch.optim.Optimizer, epoch: int) -> float:
         """The mean loss of an epoch's steps."""

@@ -40,8 +40,12 @@ def inherit(
 
 
 def measure(
-    network: nn.Module, task: Task, device: torch.device, metrics: Collection[str]
+    network: nn.Module,
+    task: Task,
+    device: torch.device,
+    metrics: Collection[str],
+    test: bool = False,
 ) -> dict[str, float]:
-    """Those metrics of the task of a network on `device`."""
+    """Those metrics of the task of a network on `device`, on validation or on test data."""
     with precision(device):
-        return task.quality(network, metrics)
+        return (task.test_quality if test else task.quality)(network, metrics)

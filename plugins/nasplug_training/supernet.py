@@ -116,6 +116,18 @@ class SuperNetEvaluator(Evaluator):
         with threads(self.threads):
             return [guarded(partial(self._quality, arch, names)) for arch in archs]
 
+    def test_quality(self, arch: Architecture, names: Sequence[str]) -> dict[str, float]:
+        """The task's, of the sub-network as it was measured. None where `weights` were trained elsewhere
+        and the test data are a share of the training data, which those weights may have seen."""
+        if self.weights is not None and self.task.test_from_training:
+            raise NasplugError(
+                f"weights={self.weights} may have been trained on the test data, which are a share of the "
+                "training data; give test data of their own (task=image_folder: a folder test/)"
+            )
+        with threads(self.threads):
+            device = resolve_device(self.device)
+            return measure(self._inherit(arch), self.task, device, names, test=True)
+
     def network(self, arch: Architecture) -> nn.Module:
         """The sub-network as it was measured."""
         self.prepare()

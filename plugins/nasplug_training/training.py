@@ -137,6 +137,17 @@ class TrainingEvaluator(Evaluator):
         with threads(self.threads):
             return [guarded(partial(self._quality, tuple(arch), names)) for arch in archs]
 
+    def test_quality(self, arch: Architecture, names: Sequence[str]) -> dict[str, float]:
+        """The task's, of the trained network; it must have been kept."""
+        if not self.keep and type(self.task).test_quality is not Task.test_quality:
+            raise NasplugError(
+                "keep=false of evaluator=training keeps no network, so each would be trained once more"
+            )
+        with threads(self.threads):
+            network = self._trained(tuple(arch))
+            with seeded(self.seed):
+                return self._trainer.quality(network, names, test=True)
+
     def network(self, arch: Architecture) -> nn.Module:
         """The trained network, as it was measured."""
         with threads(self.threads):

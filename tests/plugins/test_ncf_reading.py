@@ -162,3 +162,38 @@ def test_bad_tables_are_one_clear_line(tmp_path, text, words):
     with pytest.raises(NasplugError, match=words) as caught:
         read(str(tmp_path / "t.csv"))
     assert "\n" not in str(caught.value)
+
+
+def test_of_a_table_the_interaction_before_the_last_validates(tmp_path):
+    rng = np.random.default_rng(1)
+    events = pd.DataFrame(
+        {
+            "user": rng.integers(0, 60, 300),
+            "item": rng.integers(0, 40, 300),
+            "time": rng.permutation(300),
+        }
+    ).drop_duplicates(["user", "item"])
+    events.to_csv(tmp_path / "events.csv", index=False)
+    task = Interactions(path=str(tmp_path / "events.csv"))
+    users, items = (np.sort(events[name].unique()) for name in ("user", "item"))
+    history = {
+        user: [int(np.searchsorted(items, item)) for item in rows.sort_values("time")["item"]]
+        for user, rows in events.groupby("user")
+    }
+    train, held = task._parts
+    expected = {
+        (int(np.searchsorted(users, user)), row[-2])
+        for user, row in history.items()
+        if len(row) > 2
+    }
+    assert set(map(tuple, held.tolist())) == expected and len(expected) > 20
+    assert any(len(row) == 2 for row in history.values())
+    assert not set(map(tuple, train.tolist())) & expected
+    assert len(train) + len(expected) + sum(len(r) > 1 for r in history.values()) == len(events)
+
+
+def test_without_two_training_interactions_nothing_validates(tmp_path):
+    path = write(tmp_path, train="0\t1\n1\t0\n2\t3\n")
+    with pytest.raises(NasplugError, match=r"two training interactions.*task\.validation=test"):
+        _ = Interactions(path=path)._parts
+    assert len(Interactions(path=path, validation="test")._parts[1]) == 3

@@ -58,7 +58,7 @@ def slow_quality(scores, cases):
 
 @pytest.mark.parametrize("levels", [2, 7, 1000])
 def test_sampled_ranking_equals_a_slow_computation(levels):
-    task = tiny(sampled=50)
+    task = tiny(sampled=50, validation="test")
     table = Table(40, 120, levels)
     data = task.feedback
     cases = [
@@ -73,7 +73,7 @@ def test_sampled_ranking_equals_a_slow_computation(levels):
 
 @pytest.mark.parametrize("levels", [2, 7, 1000])
 def test_full_ranking_equals_a_slow_computation(levels):
-    task = tiny(candidates="full")
+    task = tiny(candidates="full", validation="test")
     table = Table(40, 120, levels)
     data = task.feedback
     trained = {tuple(pair) for pair in data.train.tolist()}
@@ -86,9 +86,54 @@ def test_full_ranking_equals_a_slow_computation(levels):
     )
 
 
+@pytest.mark.parametrize("candidates", ["sampled", "full"])
+@pytest.mark.parametrize("levels", [2, 1000])
+def test_a_training_interaction_a_user_validates_and_the_held_out_one_tests(candidates, levels):
+    task, published = tiny(candidates=candidates), tiny(candidates=candidates, validation="test")
+    table, data = Table(40, 120, levels), task.feedback
+    train, held = task._parts
+    assert sorted(map(tuple, np.concatenate([train, held]))) == sorted(map(tuple, data.train))
+    assert len(np.unique(held[:, 0])) == len(held)
+    several = np.flatnonzero(np.bincount(data.train[:, 0]) > 1)
+    assert sorted(held[:, 0]) == several.tolist() and len(several) > 30
+    assert np.array_equal(np.unique(train[:, 0]), np.unique(data.train[:, 0]))
+    assert task.test_quality(table, task.metrics) == published.quality(table, task.metrics)
+    assert published.test_quality(table, task.metrics) == {}
+    trained, known = ({tuple(p) for p in pairs.tolist()} for pairs in (train, data.train))
+    drawn = dict(zip(held[:, 0].tolist(), task._validation_candidates.tolist(), strict=True))
+    cases = [
+        (u, i, [c for c in range(120) if c != i and (u, c) not in trained])
+        if candidates == "full" else (u, i, [c for c in drawn[u] if c >= 0])
+        for u, i in held.tolist()
+    ]  # fmt: skip
+    if candidates == "sampled":
+        assert not known & {(u, c) for u, _, row in cases for c in row}
+        assert all(len(set(row)) >= 50 for *_, row in cases)
+    assert task.quality(table, task.metrics) == pytest.approx(
+        slow_quality(table.scores.tolist(), cases), rel=1e-12
+    )
+
+
+def test_what_validates_is_not_trained_on_and_never_a_negative():
+    task = tiny()
+    train, held = task._parts
+    liked, others = set(), set()
+    for users, items, labels in task.train_batches(100, seed=0):
+        pairs = list(zip(users.tolist(), items.tolist(), strict=True))
+        liked |= {p for p, label in zip(pairs, labels.tolist(), strict=True) if label}
+        others |= {p for p, label in zip(pairs, labels.tolist(), strict=True) if not label}
+    assert liked == {tuple(p) for p in train.tolist()}
+    assert not (liked | others) & {tuple(p) for p in held.tolist()}
+    assert task.steps_per_epoch(100, 0) == -(-len(train) // 20)
+    assert task.data_fingerprint() != tiny(validation="test").data_fingerprint()
+    assert np.array_equal(tiny()._parts[1], held) and not np.array_equal(
+        tiny(data_seed=1)._parts[1], held
+    )
+
+
 def test_lastfm_equals_a_slow_computation(shared_data):
     prefix = shared_data / "ncf" / "lastfm"
-    task = Interactions(path=str(prefix))
+    task = Interactions(path=str(prefix), validation="test")
     assert task.network_dimensions == {"users": 1741, "items": 2665}
     data = task.feedback
     assert (len(data.train), len(data.test), data.negatives.shape) == (67408, 1741, (1741, 99))
@@ -121,7 +166,7 @@ def test_no_number_is_the_worst_score():
 
 
 def test_an_epoch_shows_every_interaction_once_and_no_known_item_as_a_negative():
-    task = tiny(negatives=6)
+    task = tiny(negatives=6, validation="test")
     data = task.feedback
     known = {tuple(p) for p in np.concatenate([data.train, data.test]).tolist()}
     for epoch in range(3):

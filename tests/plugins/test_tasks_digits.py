@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import log
 
+import numpy as np
 import pytest
 import torch
 from nasplug_tasks.digits import Digits
@@ -65,12 +66,18 @@ def test_every_digit_is_in_one_part_once() -> None:
         *(torch.cat(part) for part in zip(*task.calibration_batches(100), strict=True))
     )
     found = rows(*(torch.cat(part) for part in zip(*train, strict=True)))
-    held = rows(*(torch.cat(part) for part in zip(*task._validation, strict=True)))
+    held, tested = (
+        rows(*(torch.cat(part) for part in zip(*task._enlarged(name), strict=True)))
+        for name in ("val", "test")
+    )
     pixels, labels = load_digits(return_X_y=True)
     scaled = torch.tensor((pixels / 16 - 0.305) / 0.376, dtype=torch.float32)
-    assert sorted(found + held) == sorted(rows(scaled, torch.tensor(labels)))
+    assert sorted(found + held + tested) == sorted(rows(scaled, torch.tensor(labels)))
     assert len(calibration) == 512 and set(calibration) <= set(found)
-    assert 0.19 < len(held) / 1797 < 0.21
+    assert (len(found), len(held), len(tested)) == (1266, 355, 176)
+    for part, share in ((held, 0.2), (tested, 0.1)):
+        counts = np.bincount([row[-1] for row in part])
+        assert counts.tolist() == [int(n * share) for n in np.bincount(labels)]
 
 
 def test_enlarging_is_bilinear() -> None:
@@ -108,7 +115,7 @@ def test_labels_belong_to_their_images() -> None:
 
 def test_whole_batches_and_label_smoothing() -> None:
     assert {len(y) for _, y in plain(8).train_batches(64, 0)} == {64}
-    assert [len(y) for _, y in plain(8).train_batches(5000, 0)] == [1442]
+    assert [len(y) for _, y in plain(8).train_batches(5000, 0)] == [1266]
     scores, labels = (
         torch.randn(4, 10, generator=torch.Generator().manual_seed(0)),
         torch.tensor([0, 1, 2, 3]),

@@ -73,8 +73,60 @@ def test_reads_the_whole_tree(tree: Path) -> None:
     assert images.shape == (20, 3, 16, 16) and images.dtype == torch.float32
     assert torch.equal(Redness()(images).argmax(1), labels)
     assert made.quality(Redness(), made.metrics)["top1"] == 100.0
-    assert sum(len(y) for _, y in made.calibration_batches(5)) == 24
+    assert sum(len(y) for _, y in made.calibration_batches(5)) == 22  # and 2 of 24 are set aside
+    assert made.test_quality(Redness(), ["top1"]) == {"top1": 100.0}
     assert sum(len(y) for _, y in task(tree, calibration_images=7).calibration_batches(5)) == 7
+
+
+def test_a_share_of_each_class_is_set_aside(tree: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        made = task(tree, test_share=0.25)
+        parts = {name: set(samples) for name, samples in made._samples.items()}
+    assert made.test_from_training and "6 of 24 training images are set aside" in caplog.text
+    assert "there is no folder test/" in caplog.text
+    assert not parts["train"] & parts["test"]
+    assert parts["train"] | parts["test"] == set(task(tree, test_share=0)._samples["train"])
+    assert sorted(label for _, label in parts["test"]) == [0, 0, 0, 1, 1, 1]
+    assert parts == {name: set(s) for name, s in task(tree, test_share=0.25)._samples.items()}
+    shown = {name for batch in made.train_batches(18, 0) for name in batch[1].tolist()}
+    assert shown == {0, 1} and made.steps_per_epoch(6, 0) == 3
+
+
+def test_without_a_share_or_with_too_small_a_one_nothing_is_tested(tree: Path) -> None:
+    for share in (0.0, 0.05):  # 0.05 of 12 is no whole image
+        made = task(tree, test_share=share)
+        assert made.test_quality(Redness(), made.metrics) == {}
+        assert len(made._samples["train"]) == 24
+
+
+def test_a_folder_of_test_images_is_taken(tree: Path) -> None:
+    before = task(tree).data_fingerprint()
+    shutil.copytree(tree / "val", tree / "test")
+    shutil.copytree(tree / "val", tree / "held")
+    (tree / "held" / "blue" / "00.jpg").rename(tree / "held" / "red" / "99.jpg")
+    made, other = task(tree), task(tree, test="held")
+    assert not made.test_from_training and len(made._samples["train"]) == 24
+    assert made.test_quality(Redness(), made.metrics) == made.quality(Redness(), made.metrics)
+    assert other.test_quality(Redness(), ["top1"]) == {"top1": 87.5}  # one of 8 is misplaced
+    assert len({before, made.data_fingerprint(), other.data_fingerprint()}) == 3
+
+
+def test_a_folder_that_validates_tests_nothing(tree: Path) -> None:
+    (tree / "val").rename(tree / "test")
+    made = task(tree, validation="test")
+    assert made.test_from_training and len(made._samples["test"]) == 2
+    (tree / "link").symlink_to(tree / "test")
+    assert len(task(tree, validation="test", test="link")._samples["test"]) == 2
+
+
+def test_a_folder_of_test_images_without_the_classes_is_refused(tree: Path) -> None:
+    (tree / "test").mkdir()
+    shutil.copy(tree / "val" / "red" / "00.jpg", tree / "test" / "00.jpg")  # of unknown class
+    with pytest.raises(NasplugError, match=r"test must have the class folders .* task\.test=null"):
+        _ = task(tree).classes
+    assert len(task(tree, test=None)._samples["test"]) == 2
+    with pytest.raises(NasplugError, match="must hold a folder 'held'"):
+        _ = task(tree, test="held").classes
 
 
 def test_workers_change_nothing(tree: Path) -> None:
@@ -206,7 +258,8 @@ def test_links_to_files_and_folders_elsewhere_are_followed(tree: Path, tmp_path:
     (tree / "train" / "red").rename(elsewhere)
     (tree / "train" / "red").symlink_to(elsewhere)
     (tree / "val" / "red" / "one.png").symlink_to(elsewhere / "02.png")
-    assert len(task(tree)._samples["train"]) == 24 and len(task(tree)._samples["val"]) == 9
+    made = task(tree, test_share=0)
+    assert len(made._samples["train"]) == 24 and len(task(tree)._samples["val"]) == 9
 
 
 def link(source: Path, target: Path) -> None:
@@ -253,6 +306,8 @@ def test_a_misleading_tree_is_refused(break_it: Any, words: str | None, tree: Pa
     [
         ({"image_size": 0}, "image_size of task=image_folder must be at least 1, but got 0"),
         ({"image_size": -1}, "image_size .* at least 1, but got -1"),
+        ({"test_share": -0.1}, "test_share .* at least 0, but got -0.1"),
+        ({"test_share": 1.0}, "test_share .* below 1, but got 1.0"),
         ({"workers": -1}, "workers .* at least 0, but got -1"),
         ({"calibration_images": 0}, "calibration_images .* at least 1"),
         ({"validation_batch": 0}, "validation_batch .* at least 1"),

@@ -53,6 +53,8 @@ def check_search(given: Mapping[str, Any]) -> None:
     if not isinstance(given["storage"], str | None):
         got = shortened(given["storage"])
         raise NasplugError(f"storage must be an Optuna address or None, but got {got}")
+    if not isinstance(given["test"], bool):
+        raise NasplugError(f"test must be True or False, but got {shortened(given['test'])}")
     if not isinstance(given["config"], Mapping | None):
         got = shortened(given["config"])
         raise NasplugError(f"config must be a mapping or None, but got {got}")

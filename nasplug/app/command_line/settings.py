@@ -69,6 +69,7 @@ RULES = {
     "storage": Rule("an Optuna storage address, e.g. storage=sqlite:///a.db", _optional(_text)),
     "device": Rule("auto, cpu, cuda or another that torch has", _text),
     "weights": Rule("a file's path, or published", _optional(_text)),
+    "test": Rule("true or false", lambda v: isinstance(v, bool)),
     "pick": Rule(
         "knee, an objective, or a number of results.csv", lambda v: _text(v) or _whole(v, 0)
     ),

@@ -15,6 +15,7 @@ from nasplug.app.checks.arguments import check_path
 from nasplug.app.files.restoring import restore
 from nasplug.app.files.stored_config import stored_json
 from nasplug.app.files.trust import names_from
+from nasplug.app.tested import SUFFIX, known_or_measured
 from nasplug.contracts.application import Application
 from nasplug.contracts.architectures import as_architecture
 from nasplug.contracts.errors import NasplugError, unknown
@@ -33,9 +34,10 @@ DESCRIPTION, WEIGHTS, ONNX = "network.json", "weights.safetensors", "network.onn
 FORMATS = ("safetensors", "onnx")
 
 
-def write(run: Run, record: Record, folder: Path, format: str) -> Path:
+def write(run: Run, record: Record, folder: Path, format: str, test: bool = True) -> Path:
     """Write the network of `record` to `folder`: a description that a person can read, the weights,
-    and, with format="onnx", the graph, checked against ONNX Runtime.
+    and, with format="onnx", the graph, checked against ONNX Runtime. The metrics of the description
+    have those on test data besides, unless they are unknown and `test` is off.
 
     The description is written last, and holds checksums of the others: where it is, all is whole.
     """
@@ -51,11 +53,19 @@ def write(run: Run, record: Record, folder: Path, format: str) -> Path:
         verify_data(run.folder, task.data_fingerprint)
     network = run.evaluator.network(record.arch).eval()
     units = {name: metric.unit for name, metric in run.evaluator.metrics.items()}
+    tests = known_or_measured(run, record.arch, test)
     description = {
         "space": describe(run.problem.space),
         "architecture": list(record.arch),
         "config": run.problem.space.config(record.arch),
-        "metrics": {n: {"value": v, "unit": units[n]} for n, v in record.outcome.values.items()},
+        "metrics": {
+            **{n: {"value": v, "unit": units[n]} for n, v in record.outcome.values.items()},
+            **{
+                n + SUFFIX: {"value": v, "unit": units[n]}
+                for n, v in tests.items()
+                if n + SUFFIX not in record.outcome.values
+            },
+        },
         "run": str(run.folder),
         "number": record.number,
         **({} if task is None else {"task": _plain(task)}),

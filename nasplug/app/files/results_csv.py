@@ -4,8 +4,8 @@ A row a measured architecture, in the order asked: `number`, `status` (ok or fai
 metric (empty where it was not measured), after it METRIC_std where any row has a std, `fidelity` and
 `repeat` where any row is not the first full evaluation of its architecture,
 `architecture` (JSON list of option indices), `config` (JSON, variable name to value), `seconds`,
-`error`. Text of a row is made once while a search runs: the next file begins with the bytes of the
-last.
+`error`. front.csv has METRIC_test behind the metrics where its networks were tested. Text of a row is
+made once while a search runs: the next file begins with the bytes of the last.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, final
 
@@ -21,7 +22,7 @@ import numpy as np
 
 from nasplug.contracts.errors import NasplugError
 from nasplug.contracts.space import SearchSpace
-from nasplug.contracts.types import IntArray, Trial
+from nasplug.contracts.types import Architecture, IntArray, Trial
 from nasplug.engine.records import NOTHING, RecordTable
 from nasplug.toolkit.system.files import copy, replacing
 
@@ -32,9 +33,12 @@ MANY = 1000
 """Rows that are turned into text at a time."""
 FIXED = ("number", "status", "architecture", "config", "seconds", "error")
 STD = "_std"
+Tests = Mapping[str, Mapping[Architecture, float]]
+"""The columns of values on test data, which front.csv alone has: name to architecture to value."""
+NO_TESTS: Tests = {}
 
 
-def header(table: RecordTable, columns: Sequence[str]) -> list[str]:
+def header(table: RecordTable, columns: Sequence[str], tests: Tests = NO_TESTS) -> list[str]:
     """The names of the columns, in order; `columns` are the metrics."""
     known = table.with_std()
     metrics = [
@@ -44,7 +48,7 @@ def header(table: RecordTable, columns: Sequence[str]) -> list[str]:
         if name == metric or name not in columns
     ]
     partial = ["fidelity", "repeat"] if table.partial else []
-    return [*FIXED[:2], *partial, *metrics, *FIXED[2:]]
+    return [*FIXED[:2], *partial, *metrics, *tests, *FIXED[2:]]
 
 
 def frame(
@@ -53,21 +57,28 @@ def frame(
     columns: Sequence[str],
     rows: IntArray,
     without: Sequence[str] = (),
+    tests: Tests = NO_TESTS,
 ) -> pd.DataFrame:
     """`rows` of the table, as pandas has them; a number that is missing is NaN."""
     import pandas as pd
 
-    names = [name for name in header(table, columns) if name not in without]
-    return pd.DataFrame(dict(zip(names, _cells(table, space, columns, names, rows), strict=True)))
+    names = [name for name in header(table, columns, tests) if name not in without]
+    cells = _cells(table, space, columns, names, rows, tests)
+    return pd.DataFrame(dict(zip(names, cells, strict=True)))
 
 
 def write(
-    path: Path, table: RecordTable, space: SearchSpace, columns: Sequence[str], rows: IntArray
+    path: Path,
+    table: RecordTable,
+    space: SearchSpace,
+    columns: Sequence[str],
+    rows: IntArray,
+    tests: Tests = NO_TESTS,
 ) -> None:
     """A file of `rows`, whole at any moment."""
     with replacing(path) as temporary, temporary.open("wb") as file:
-        file.write(_line(header(table, columns)))
-        file.writelines(_lines(table, space, columns, rows))
+        file.write(_line(header(table, columns, tests)))
+        file.writelines(_lines(table, space, columns, rows, tests))
 
 
 @final
@@ -141,6 +152,7 @@ def _cells(
     columns: Sequence[str],
     names: Sequence[str],
     rows: IntArray,
+    tests: Tests,
 ) -> list[list[Any]]:
     """The columns `names` of `rows`; `columns` are the metrics."""
     archs, errors = table.archs(rows), [table.errors.get(row) for row in rows.tolist()]
@@ -154,6 +166,8 @@ def _cells(
         "seconds": lambda: table.seconds(rows).round(4).tolist(),
         "error": lambda: [_clean(error or "") for error in errors],
     }
+    for name in tests:
+        known[name] = partial(_tested, tests[name], archs)
     return [
         known[name]()
         if name in known
@@ -162,6 +176,10 @@ def _cells(
         else table.std(name.removesuffix(STD), rows).tolist()
         for name in names
     ]
+
+
+def _tested(values: Mapping[Architecture, float], archs: IntArray) -> list[float]:
+    return [values.get(tuple(arch), np.nan) for arch in archs.tolist()]
 
 
 def _configs(space: SearchSpace, archs: IntArray) -> list[str]:
@@ -185,12 +203,16 @@ def _clean(error: str) -> str:
 
 
 def _lines(
-    table: RecordTable, space: SearchSpace, columns: Sequence[str], rows: IntArray
+    table: RecordTable,
+    space: SearchSpace,
+    columns: Sequence[str],
+    rows: IntArray,
+    tests: Tests = NO_TESTS,
 ) -> Iterator[bytes]:
     """The text of each row; thousands at a time, of which no more is kept."""
-    names = header(table, columns)
+    names = header(table, columns, tests)
     for start in range(0, len(rows), MANY):
-        some = _cells(table, space, columns, names, rows[start : start + MANY])
+        some = _cells(table, space, columns, names, rows[start : start + MANY], tests)
         for cells in zip(*some, strict=True):
             yield _line(["" if cell != cell else cell for cell in cells])
 

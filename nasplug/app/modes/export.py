@@ -16,6 +16,7 @@ def main(cfg: Any) -> Path:
     if not cfg.run:
         raise NasplugError("mode=export needs the run's folder: run=runs/NAME")
     under: Any = OmegaConf.to_container(cfg.under)
-    folder = open_run(cfg.run, cfg.allow).export(str(cfg.pick), cfg.to, cfg.format, under)
+    run = open_run(cfg.run, cfg.allow)
+    folder = run.export(str(cfg.pick), cfg.to, cfg.format, under, cfg.test)
     print(folder)
     return folder

@@ -33,6 +33,7 @@ def main(cfg: Any) -> Run:
             run=folder,
             storage=cfg.storage,
             config=parts.config,
+            test=cfg.test,
         )
     if cfg.job:
         mark(Path(cfg.job), folder)
