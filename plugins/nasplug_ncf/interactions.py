@@ -32,9 +32,9 @@ class Interactions(Task):
     """Implicit feedback with leave-one-out ranking (He et al. 2017, section 4.1).
 
     Networks take (users, items), indices of shape (b,), and return logits, shape (b,). Training
-    pairs each interaction with sampled items that the user is not known to like, the held-out ones
-    included, so that none is ever a negative. Quality is HR@10 and NDCG@10 of the held-out item
-    among its candidates, ties against the network.
+    pairs each interaction with sampled items that the user has no training interaction with; what
+    is held out may be among them, as in the authors' code, since training does not know it. Quality
+    is HR@10 and NDCG@10 of the held-out item among its candidates, ties against the network.
 
     path: files (see `nasplug_ncf.reading.read`); None: the generated set of `users`, `items` and
     `interactions`. negatives: sampled for each interaction. candidates: "sampled" ranks the held-out
@@ -105,7 +105,7 @@ class Interactions(Task):
             users = np.tile(user, 1 + self.negatives)
             labels = np.zeros(len(users), np.float32)
             labels[: len(user)] = 1
-            items = np.concatenate([liked, self._sampler.draw(users[len(user) :], rng)])
+            items = np.concatenate([liked, self._trained.draw(users[len(user) :], rng)])
             yield torch.from_numpy(users), torch.from_numpy(items), torch.from_numpy(labels)
 
     def steps_per_epoch(self, batch_size: int, seed: int) -> int:
@@ -133,19 +133,19 @@ class Interactions(Task):
     # ---- candidates ----------------------------------------------------------------------------
 
     @cached_property
-    def _sampler(self) -> NegativeSampler:
-        """Knows training and held-out pairs, and draws neither."""
-        data = self.feedback
-        known = np.concatenate([data.train, data.test])
-        return NegativeSampler(known, data.users, data.items)
+    def _trained(self) -> NegativeSampler:
+        """Knows the training pairs alone."""
+        return NegativeSampler(self.feedback.train, self.feedback.users, self.feedback.items)
 
     @cached_property
     def _candidates(self) -> IntArray:
         """Of each held-out item, shape (m, c); -1 where there is none."""
         if self.feedback.negatives is not None:
             return self.feedback.negatives
-        rng = np.random.default_rng(self.data_seed)
-        return self._sampler.distinct(self.feedback.test[:, 0], self.sampled, rng)
+        data, rng = self.feedback, np.random.default_rng(self.data_seed)
+        known = np.concatenate([data.train, data.test])
+        everything = NegativeSampler(known, data.users, data.items)
+        return everything.distinct(data.test[:, 0], self.sampled, rng)
 
     def _sampled_ranks(self, model: nn.Module) -> IntArray:
         user, item = self.feedback.test.T
@@ -156,7 +156,6 @@ class Interactions(Task):
 
     def _full_ranks(self, model: nn.Module) -> IntArray:
         data = self.feedback
-        trained = NegativeSampler(data.train, data.users, data.items)
         found = []
         for block in np.array_split(data.test, -(-len(data.test) * data.items // 2**22)):
             user, item = block.T
@@ -164,7 +163,7 @@ class Interactions(Task):
             items = np.tile(np.arange(data.items), len(block))
             scores = _scores(model, users, items).reshape(len(block), data.items)
             counted: BoolArray = np.ones(scores.shape, bool)
-            counted[tuple(trained.known(user).T)] = False
+            counted[tuple(self._trained.known(user).T)] = False
             counted[np.arange(len(block)), item] = False
             found.append(ranks(scores[np.arange(len(block)), item], scores, counted))
         return np.concatenate(found)
