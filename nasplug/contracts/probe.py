@@ -80,5 +80,9 @@ class Probe(Protocol):
         """For each activation layer, in order, which units are on: bool, shape (b, units)."""
 
     @property
+    def reached(self) -> list[bool]:
+        """For each of `patterns`, whether the main output's graph leads back to the layer."""
+
+    @property
     def blocks(self) -> list[torch.Tensor]:
         """Outputs of the building blocks, in order, with their graph."""

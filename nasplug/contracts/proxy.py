@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nasplug.contracts.task import Task
 
 Need = Literal[
-    "gradients", "layers", "jacobian", "patterns", "blocks", "outputs", "loss", "classes"
+    "gradients", "layers", "jacobian", "patterns", "reached", "blocks", "outputs", "loss", "classes"
 ]
 
 
@@ -46,6 +46,7 @@ class ZeroCostProxy(ABC):
     - layers: how much each channel of a convolution or linear layer moves the loss (implies loss);
     - jacobian: of the summed outputs, for every example's input;
     - patterns: which activation units are on, for every example;
+    - reached: whether the outputs depend on each activation layer;
     - blocks: outputs of the building blocks, with their graph;
     - outputs: of the network;
     - loss: the task's loss is called by the proxy itself; nothing is collected;

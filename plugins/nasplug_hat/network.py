@@ -8,10 +8,8 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
+from nasplug.toolkit.sequences.tokens import PADDING
 from nasplug_hat.layers import DecoderLayer, EncoderLayer, KeysValues, SinusoidalPositions
-
-PADDING = 0
-"""The token that fills sources and targets up."""
 
 Memory = list[tuple[Tensor, Tensor, Tensor]]
 """For each decoder layer the keys, the values and the padding of what it attends to."""

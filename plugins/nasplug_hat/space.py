@@ -21,6 +21,7 @@ from nasplug.elastic import (
     ElasticSpace,
 )
 from nasplug.toolkit.elastic.sizes import Own
+from nasplug.toolkit.sequences.tokens import PADDING
 from nasplug_hat import published
 from nasplug_hat.costs import costs
 from nasplug_hat.layers import (
@@ -282,7 +283,6 @@ OPTIONS = (
     "cross_heads",
     "attended_layers",
 )
-PADDING = 0
 
 
 def _numbers(depths: Sequence[int]) -> range:

@@ -32,9 +32,9 @@ class Interactions(Task):
     """Implicit feedback with leave-one-out ranking (He et al. 2017, section 4.1).
 
     Networks take (users, items), indices of shape (b,), and return logits, shape (b,). Training
-    pairs each interaction with sampled items that the user is not known to like, the held-out ones
-    included, so that none is ever a negative. Quality is HR@10 and NDCG@10 of the held-out item
-    among its candidates, ties against the network.
+    pairs each interaction with sampled items that the user has no training interaction with; what
+    is held out may be among them, as in the authors' code, since training does not know it. Quality
+    is HR@10 and NDCG@10 of the held-out item among its candidates, ties against the network.
 
     path: files (see `nasplug_ncf.reading.read`); None: the generated set of `users`, `items` and
     `interactions`. negatives: sampled for each interaction. candidates: "sampled" ranks the held-out
@@ -110,7 +110,7 @@ class Interactions(Task):
             users = np.tile(user, 1 + self.negatives)
             labels = np.zeros(len(users), np.float32)
             labels[: len(user)] = 1
-            items = np.concatenate([liked, self._sampler.draw(users[len(user) :], rng)])
+            items = np.concatenate([liked, self._trained.draw(users[len(user) :], rng)])
             yield torch.from_numpy(users), torch.from_numpy(items), torch.from_numpy(labels)
 
     def steps_per_epoch(self, batch_size: int, seed: int) -> int:
@@ -168,11 +168,15 @@ class Interactions(Task):
     # ---- candidates ----------------------------------------------------------------------------
 
     @cached_property
-    def _sampler(self) -> NegativeSampler:
-        """Knows training and held-out pairs, and draws neither."""
+    def _trained(self) -> NegativeSampler:
+        """Knows the pairs that are trained on alone."""
+        return NegativeSampler(self._parts[0], self.feedback.users, self.feedback.items)
+
+    @cached_property
+    def _interacted(self) -> NegativeSampler:
+        """Knows every pair, held-out ones too: a candidate is none of them."""
         data = self.feedback
-        known = np.concatenate([data.train, data.test])
-        return NegativeSampler(known, data.users, data.items)
+        return NegativeSampler(np.concatenate([data.train, data.test]), data.users, data.items)
 
     @cached_property
     def _candidates(self) -> IntArray:
@@ -180,7 +184,7 @@ class Interactions(Task):
         if self.feedback.negatives is not None:
             return self.feedback.negatives
         rng = np.random.default_rng(self.data_seed)
-        return self._sampler.distinct(self.feedback.test[:, 0], self.sampled, rng)
+        return self._interacted.distinct(self.feedback.test[:, 0], self.sampled, rng)
 
     @cached_property
     def _validation_candidates(self) -> IntArray:
@@ -188,7 +192,7 @@ class Interactions(Task):
         if self.validation == "test":
             return self._candidates
         rng = np.random.default_rng([self.data_seed, 2])
-        return self._sampler.distinct(self._parts[1][:, 0], self.sampled, rng)
+        return self._interacted.distinct(self._parts[1][:, 0], self.sampled, rng)
 
     def _sampled_ranks(self, model: nn.Module, held: IntArray, candidates: IntArray) -> IntArray:
         user, item = held.T

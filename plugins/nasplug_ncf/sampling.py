@@ -1,4 +1,4 @@
-"""Negative items: drawn among those that a user is not known to like."""
+"""Negative items: drawn among those that are not among a user's known ones."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 """LINAS and its parts: by the conformance suite, and piece by piece."""
 
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -35,6 +36,9 @@ EVERY = {
         selection="rank",
     ),
     "linas_paper": lambda: LinasPaper(Evolution(**INNER), SVR(), population=15, evaluations=60),
+    "linas_literal": lambda: LinasPaper(
+        Evolution(**INNER), SVR(), population=15, evaluations=60, literal=True
+    ),
 }
 
 
@@ -66,6 +70,49 @@ def test_costs_that_are_computed_are_not_predicted():
     assert problem.closed_form == ("macs",)
     suite.drive(Linas(Evolution(**INNER), Spy(), evaluations=40), problem, 5)
     assert len(Spy.targets) == 2  # score and cost
+
+
+@pytest.mark.parametrize(
+    ("literal", "learnt"), [(False, {"score", "cost"}), (True, {"score", "cost", "macs"})]
+)
+def test_the_published_code_predicts_what_the_space_computes(literal, learnt):
+    class Spy(Ridge):
+        targets: ClassVar[list] = []
+
+        def fit(self, X, y):
+            Spy.targets.append(y)
+            return super().fit(X, y)
+
+    Spy.targets = []
+    suite = StrategyContract()
+    suite.objectives = 3
+    problem = suite.problem()
+    columns = [o.name for o in problem.objectives if o.name in learnt]
+    strategy = LinasPaper(Evolution(**INNER), Spy(), population=10, evaluations=40, literal=literal)
+    asked = suite.drive(strategy, problem, 11)
+    values = suite.values(problem, asked[:10])
+    expected = [values[:, problem.metrics.index(name)] for name in columns]
+    assert len(Spy.targets) == len(columns) > 0
+    for found, column in zip(Spy.targets, expected, strict=True):
+        np.testing.assert_array_equal(found, column)
+
+
+def test_the_published_code_counts_what_it_measures_again():
+    """Four variables: the best predicted are soon known, so that the budget runs out before as many
+    different ones are measured; what it finds is what the others' budget would have been."""
+    suite = StrategyContract()
+    problem = replace(suite.problem(ToySpace(layers=4)), budget=45)
+
+    def asked(literal):
+        strategy = LinasPaper(
+            Evolution(**INNER), SVR(), population=15, evaluations=60, literal=literal
+        )
+        return suite.drive(strategy, problem, 45)
+
+    corrected, literal = asked(False), asked(True)
+    assert len(set(corrected)) == 45
+    assert 15 < len(set(literal)) == len(literal) < 45
+    assert literal[:15] == corrected[:15]
 
 
 def test_a_predictor_for_a_computed_metric_is_an_error():

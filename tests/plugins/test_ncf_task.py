@@ -165,10 +165,10 @@ def test_no_number_is_the_worst_score():
     )
 
 
-def test_an_epoch_shows_every_interaction_once_and_no_known_item_as_a_negative():
+def test_an_epoch_shows_every_interaction_once_and_no_trained_item_as_a_negative():
     task = tiny(negatives=6, validation="test")
     data = task.feedback
-    known = {tuple(p) for p in np.concatenate([data.train, data.test]).tolist()}
+    known = {tuple(p) for p in data.train.tolist()}
     for epoch in range(3):
         liked, others = [], []
         for users, items, labels in task.train_batches(100, seed=0, epoch=epoch):
@@ -184,6 +184,37 @@ def test_an_epoch_shows_every_interaction_once_and_no_known_item_as_a_negative()
             np.bincount([u for u, _ in others], minlength=40),
             6 * np.bincount(data.train[:, 0], minlength=40),
         )
+
+
+def test_training_does_not_know_what_is_held_out():
+    """He et al. exclude training pairs alone: a held-out item is a negative as often as any other."""
+    task = tiny(negatives=6)
+    data = task.feedback
+    free = task.feedback.items - np.bincount(data.train[:, 0], minlength=data.users)
+    shown = {tuple(p): 0 for p in data.test.tolist()}
+    expected = 0.0
+    for epoch in range(60):
+        for users, items, labels in task.train_batches(4096, seed=0, epoch=epoch):
+            others = labels == 0
+            expected += float((1 / free[users[others].numpy()]).sum())
+            for pair in zip(users[others].tolist(), items[others].tolist(), strict=True):
+                if pair in shown:
+                    shown[pair] += 1
+    found = sum(shown.values())
+    assert expected > 1000
+    assert found == pytest.approx(expected, abs=5 * expected**0.5)
+
+
+def test_drawn_candidates_are_neither_trained_nor_held_out():
+    """A network that puts all trained items before the held-out one, and that before the rest, has
+    every hit only if no candidate is a trained item."""
+    task = tiny()
+    known = np.concatenate([task.feedback.train, task.feedback.test])
+    table = Table(40, 120)
+    table.scores.data = torch.zeros(40, 120)
+    table.scores.data[known[:, 0], known[:, 1]] = 1.0
+    table.scores.data[task.feedback.test[:, 0], task.feedback.test[:, 1]] = 0.5
+    assert task.quality(table, task.metrics)["hr10"] == 1.0
 
 
 def test_negatives_are_uniform_over_all_other_items():

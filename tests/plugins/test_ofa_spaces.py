@@ -154,9 +154,44 @@ def test_a_wrong_configuration_is_answered(config, message):
         OfaMobileNetV3().from_ofa(config)
 
 
-def test_the_last_proxyless_stage_has_one_block():
-    config = {"ks": [3] * 21, "e": [3] * 21, "d": [2] * 6}
-    with pytest.raises(NasplugError, match=r"d\[5\] must be one of \[1\], but got 2"):
+def slots(n):
+    """Kernels and expand ratios that tell the blocks apart."""
+    return {
+        "ks": [(3, 5, 7)[i % 3] for i in range(n)],
+        "e": [(3, 4, 6)[i // 2 % 3] for i in range(n)],
+    }
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ({**slots(21), "d": [2] * 6}, (4_622_808, 371_355_280)),
+        ({**slots(21), "d": [4] * 6}, (6_070_584, 634_532_320)),
+        ({**slots(20), "d": [2, 3, 4, 2, 3]}, (5_689_912, 482_960_424)),
+        ({**slots(20), "d": [2, 3, 5, 2, 3, 4]}, (5_689_912, 482_960_424)),
+    ],
+    ids=["six 2s", "six 4s", "as DyNAS-T writes it", "depths above what there is"],
+)
+def test_proxyless_takes_configurations_as_the_authors_network_does(config, expected):
+    """Params and MACs of what their `set_active_subnet` and `get_active_subnet` give."""
+    space = OfaProxylessNAS()
+    arch = space.from_ofa(config)
+    assert pairs(space.costs([arch])) == [expected]
+    assert space.from_ofa(space.to_ofa(arch)) == arch
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({**slots(21), "d": [2] * 4}, "'d' must be a list of 6 numbers"),
+        ({**slots(19), "d": [2] * 6}, "'ks' must be a list of 21 numbers"),
+        ({**slots(21), "d": [1, 2, 2, 2, 2, 1]}, r"d\[0\] must be one of \[2, 3, 4\], but got 1"),
+        ({**slots(21), "d": [2, 2, 2, 2, 2, 0]}, r"d\[5\] must be one of \[1\], but got 0"),
+        ({**slots(21), "d": [2, "2", 2, 2, 2, 1]}, r"d\[1\] must be one of"),
+    ],
+)
+def test_a_wrong_proxyless_configuration_is_answered(config, message):
+    with pytest.raises(NasplugError, match=message):
         OfaProxylessNAS().from_ofa(config)
 
 

@@ -83,6 +83,13 @@ def test_resnet(ofa, known):
             assert round(outcome.values["top1"] / 100, 4) == value
 
 
+@pytest.mark.parametrize("size", [128, 144, 240, 256])
+def test_resnet_at_sizes_that_only_its_predictor_knows(ofa, size):
+    """The command line's path, `prepare` with the space's own size, takes them too."""
+    space = nasplug.make("space", "ofa_resnet50", image_size=size)
+    OfaSurrogate(space, str(ofa / "ofa_resnet50_acc_predictor.pth")).prepare()
+
+
 def test_mistakes(space, ofa):
     for size in (32, 112, 128, 225):
         with pytest.raises(NasplugError, match=f"must be one of 160, 176, .*but got {size}"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Any, final
 
@@ -14,7 +14,7 @@ from nasplug.elastic import make_divisible
 from nasplug_ofa.layers.costs import conv_cost, linear_cost, norm_cost, reduced, total
 from nasplug_ofa.layers.mbconv import Block
 from nasplug_ofa.layers.plain import classifier, conv2d, example, initialise, named
-from nasplug_ofa.spaces.mbconv_layout import MBConvLayout, Stage
+from nasplug_ofa.spaces.mbconv_layout import EXPANDS, KERNELS, MBConvLayout, Stage
 from nasplug_ofa.supernet import OfaSuperNetwork
 from nasplug_ofa.validation import dropout_rate, positive, width_multiplier
 from nasplug_ofa.weights import MBCONV_NETS
@@ -126,9 +126,29 @@ class OfaProxylessNAS(SearchSpace):
         return self.layout.costs(archs, fixed)
 
     def from_ofa(self, config: Mapping[str, Any]) -> Architecture:
-        """The architecture of a published configuration {"ks": 21 kernels, "e": 21 ratios, "d": 6}."""
-        return self.arch(self.layout.from_ofa(config))
+        """The architecture of a published configuration {"ks": 21 kernels, "e": 21 ratios, "d": 6}.
+
+        As the authors' `set_active_subnet` takes them: a depth above a stage's blocks is that many,
+        so that six 2s are a network; DyNAS-T's lists of 20, 20 and 5 say nothing about the last
+        block, which is as their super-network has it at first, of the largest kernel and ratio.
+        """
+        return self.arch(self.layout.from_ofa(_completed(config, self.layout.stages)))
 
     def to_ofa(self, arch: Architecture) -> dict[str, list[int]]:
         """The published configuration of `arch`."""
         return self.layout.to_ofa(arch)
+
+
+def _completed(config: Mapping[str, Any], stages: Sequence[Stage]) -> dict[str, Any]:
+    """`config` with an entry for the last block, and depths no greater than their stages have."""
+    found = dict(config)
+    for key, last, short in (("ks", KERNELS[-1], 20), ("e", EXPANDS[-1], 20), ("d", 1, 5)):
+        values = config.get(key)
+        if isinstance(values, list | tuple) and len(values) == short:
+            found[key] = [*values, last]
+    if isinstance(depths := found.get("d"), list | tuple) and len(depths) == len(stages):
+        most = [max(stage.depths) for stage in stages]
+        found["d"] = [
+            min(d, m) if isinstance(d, int) else d for d, m in zip(depths, most, strict=True)
+        ]
+    return found

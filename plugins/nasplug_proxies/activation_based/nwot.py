@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import compress
 
 import torch
 
@@ -17,15 +18,20 @@ class Nwot(ZeroCostProxy):
     """log |det K|, K_ij being the number of activation units that are equally on or off for
     examples i and j (Mellor et al., ICML 2021, "NAS without training").
 
+    As in the authors' code, activation layers that no gradient of the outputs comes to do not
+    count: those whose output nothing uses, and those that read constants. Their code counts each
+    layer of NAS-Bench-201 but the last twice, since it takes the class ReLUConvBN for a ReLU too;
+    and there a cell without an operation on an edge multiplies by zero, so that all are reached.
     Its first version, a score of Jacobians, is the proxy jacob_cov.
     """
 
-    needs = ("patterns",)
+    needs = ("patterns", "reached")
 
     def score(self, probe: Probe) -> float:
         """One forward pass; no labels. It depends on the batch size."""
-        patterns = {id(pattern): pattern for pattern in probe.patterns}
-        times = Counter(map(id, probe.patterns))
+        used = list(compress(probe.patterns, probe.reached))
+        patterns = {id(pattern): pattern for pattern in used}
+        times = Counter(map(id, used))
         examples = len(probe.patterns[0])
         kernel = torch.zeros(examples, examples, dtype=torch.float64)
         for key, pattern in patterns.items():

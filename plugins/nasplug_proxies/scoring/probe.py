@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import torch
 from torch import nn
+from torch.autograd.graph import Node, get_gradient_edge
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from nasplug import NasplugError
@@ -26,12 +27,14 @@ ACTIVATIONS = (
 """Rectifiers: a unit is on where its input is positive, off elsewhere."""
 
 WEIGHTED = "convolution, linear, attention or recurrent layers"
+ACTIVE = "activation modules (ReLU and its kin)"
 COVERED: Mapping[str, str] = {
     "gradients": WEIGHTED,
     "layers": "convolution or linear layers",
     "jacobian": "real numbers as inputs and as outputs",
     "outputs": "real numbers as outputs",
-    "patterns": "activation modules (ReLU and its kin)",
+    "patterns": ACTIVE,
+    "reached": ACTIVE,
     "blocks": "building blocks that are modules",
 }
 """What a network must have for each need to be met."""
@@ -107,6 +110,12 @@ class PassProbe:
         return self._get("patterns")  # type: ignore[no-any-return]
 
     @property
+    def reached(self) -> list[bool]:
+        """For each of `patterns`, whether the main output's graph leads back to the layer: one that
+        reads constants, or whose output nothing uses, is not reached."""
+        return self._get("reached")  # type: ignore[no-any-return]
+
+    @property
     def blocks(self) -> list[torch.Tensor]:
         """Outputs of the building blocks, in order, with their graph."""
         return self._get("blocks")  # type: ignore[no-any-return]
@@ -124,9 +133,11 @@ class PassProbe:
     def _look(self, needs: frozenset[str]) -> None:
         """One forward pass; one backward pass of the loss, and one of the outputs to the input."""
         learns = needs & {"gradients", "layers"}
-        graph = bool(learns or needs & {"jacobian", "blocks"})
+        graph = bool(learns or needs & {"jacobian", "blocks", "reached"})
         with torch.set_grad_enabled(graph), _watched(self.model, needs) as watch:
             loss = self.loss() if learns else call(self.model, self.inputs)
+        self._seen["reached"] = _reached(watch.outputs, watch.activated)
+        watch.activated.clear()
         if learns:
             self._seen["gradients"] = _gradients(
                 loss, weights(self.model), keep=bool(needs & {"jacobian", "blocks"})
@@ -157,6 +168,7 @@ class _Watch:
         self.outputs: torch.Tensor | None = None
         self.layers: list[Layer] = []
         self.patterns: list[torch.Tensor] = []
+        self.activated: list[Node | None] = []
         self.blocks: list[torch.Tensor] = []
         self._hooks: list[Any] = []
         self._read: dict[int, tuple[weakref.ref[torch.Tensor], torch.Tensor]] = {}
@@ -203,24 +215,31 @@ class _Watch:
             known = self._read[id(x)] = (weakref.ref(x), (x.detach() > 0).flatten(1))
         self.patterns.append(known[1])
 
+    def activation(self, module: nn.Module, args: Any, output: torch.Tensor) -> None:
+        """Where in the graph an activation layer's output is; None where it has no graph."""
+        graph = output.requires_grad
+        self.activated.append(get_gradient_edge(output).node if graph else None)
+
     def block(self, module: nn.Module, args: Any, output: Any) -> None:
         """The output of a building block."""
         self.blocks.append(output if isinstance(output, torch.Tensor) else output[0])
 
 
 @contextmanager
-def _watched(model: nn.Module, needs: Collection[str]) -> Iterator[_Watch]:
+def _watched(model: nn.Module, needs: frozenset[str]) -> Iterator[_Watch]:
     watch, hooks = _Watch(), []
     try:
-        if "jacobian" in needs:
+        if needs & {"jacobian", "reached"}:
             hooks.append(model.register_forward_pre_hook(watch.enter, with_kwargs=True))
         if "layers" in needs:
             covered = [
                 m for m in model.modules() if isinstance(m, (nn.modules.conv._ConvNd, nn.Linear))
             ]
             hooks += [m.register_forward_hook(watch.layer) for m in covered]
+        rectifiers = [m for m in model.modules() if isinstance(m, ACTIVATIONS)]
+        if "reached" in needs:
+            hooks += [m.register_forward_hook(watch.activation) for m in rectifiers]
         if "patterns" in needs:
-            rectifiers = [m for m in model.modules() if isinstance(m, ACTIVATIONS)]
             hooks += [m.register_forward_pre_hook(watch.pattern) for m in rectifiers]
         if "blocks" in needs:
             hooks += [m.register_forward_hook(watch.block) for m in blocks(model)]
@@ -229,6 +248,18 @@ def _watched(model: nn.Module, needs: Collection[str]) -> Iterator[_Watch]:
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def _reached(output: torch.Tensor | None, nodes: list[Node | None]) -> list[bool]:
+    """Whether the graph of `output` leads back to each of `nodes`."""
+    seen: set[Node] = set()
+    left = [output.grad_fn] if output is not None and output.grad_fn is not None else []
+    while left:
+        node = left.pop()
+        if node not in seen:
+            seen.add(node)
+            left += [before for before, _ in node.next_functions if before is not None]
+    return [node in seen for node in nodes]
 
 
 def _gradients(loss: torch.Tensor, of: list[nn.Parameter], keep: bool) -> list[torch.Tensor]:
