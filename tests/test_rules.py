@@ -29,7 +29,7 @@ MAY_IMPORT = {
 PUBLIC = {"contracts", "toolkit", "elastic", "modes"}
 """What plug-ins may import beside the names in `nasplug.__all__`; their tests also `testing`."""
 CORE_RINGS = ("contracts", "engine", "plugins")
-MOST_LINES = 2150
+MOST_LINES = 2200
 """Of code in the core. Raise it for what belongs there; what does not becomes a plug-in."""
 HEAVY = {
     "torch",
