@@ -104,7 +104,7 @@ class Optimization:
         `backward` adds a batch's gradient to those that `model` holds, and returns its loss.
         """
         optimizer.zero_grad(set_to_none=True)
-        loss = torch.stack([backward(batch).detach() for batch in batches]).mean()
+        losses = [backward(batch).detach() for batch in batches]
         for group in optimizer.param_groups:
             group["lr"] = rate
         if len(batches) > 1:
@@ -114,7 +114,7 @@ class Optimization:
         if self.clip:
             nn.utils.clip_grad_norm_(model.parameters(), self.clip)
         optimizer.step()
-        return loss
+        return losses[0] if len(losses) == 1 else torch.stack(losses).mean()
 
 
 def _of_torch() -> dict[str, Any]:
