@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -65,12 +66,12 @@ def _translated(
     draws: Sequence[tuple[int, str]], languages: Sequence[str], each: int, count: int
 ) -> Pairs:
     """The first `count` pairs: every number in the next `each` languages, in turn."""
-    write = {language: _writer(language) for language in ("de", *languages)}
+    write = {language: _writer(language) for language in languages}
 
     def lines() -> Iterator[tuple[str, str]]:
         place = 0
         for number, kind in draws:
-            german = write["de"](number, kind)
+            german = german_words(number, kind)
             for language in (languages[(place + i) % len(languages)] for i in range(each)):
                 yield f"<{language}> {german}", write[language](number, kind)
             place += each
@@ -79,6 +80,20 @@ def _translated(
         *(pair for pair, _ in zip(lines(), range(count), strict=False)), strict=True
     )
     return Pairs(source, target)
+
+
+def german_words(number: int, kind: str) -> str:
+    """What num2words writes, put together from thousands and rest, which it was asked before."""
+    rest = number % 1000
+    if kind == "ordinal" and rest in (0, 100):  # hundertste alone, but ..tausendeinhundertste
+        return _german(number, kind)
+    thousands = _german(number - rest, "cardinal") if number >= 1000 else ""
+    return thousands + (_german(rest, kind) if rest or not thousands else "")
+
+
+@cache
+def _german(number: int, kind: str) -> str:
+    return str(num2words(number, lang="de", to=kind))
 
 
 def _writer(language: str) -> Callable[[int, str], str]:

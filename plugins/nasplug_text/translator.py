@@ -27,8 +27,7 @@ class Translator(Application):
     (the latter None where both are one) as `Vocabulary.to_text` gives them. source, target: the
     languages. The others are those of `Translation`, as it measured.
 
-    >>> nasplug.load("runs/mine/export/7").translate(["zwei hunde spielen im schnee"])
-    ['two dogs are playing in the snow']
+    >>> texts = nasplug.load("runs/mine/export/7").translate(["zwei hunde spielen im schnee"])
     """
 
     methods = ("predict", "translate")

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from nasplug_text.generated import KINDS, LANGUAGES, generate
+from nasplug_text.generated import KINDS, LANGUAGES, generate, german_words
 from nasplug_text.translation import Translation
 from num2words import num2words
 from sequence_nets import Attending, Plain
@@ -212,6 +212,14 @@ def test_generated_pairs_are_translations():
             assert target == num2words(number, lang=tag[1:-1], to=kind)
             checked += 1
     assert checked > 10
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_german_put_together_is_what_the_library_writes(kind):
+    numbers = np.exp(np.random.default_rng(0).uniform(0, np.log(10**6), 300)).astype(int)
+    edges = [h + r for h in (0, 1000, 21_000, 101_000) for r in (0, 1, 2, 3, 7, 100, 101, 999)]
+    for number in [*numbers.tolist(), *edges]:
+        assert german_words(number, kind) == num2words(number, lang="de", to=kind)
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def log_probabilities(model, source, written):
 
 
 def slow_beam_search(model, source, beam, penalty, max_length):
-    """One sentence; hypotheses are lists, and nothing is stopped before `beam` are finished."""
+    """One sentence; hypotheses are lists, and nothing ends early because it cannot be reached."""
     live, finished = [([], 0.0)], []
     while True:
         candidates = []
@@ -47,11 +47,15 @@ def slow_beam_search(model, source, beam, penalty, max_length):
                 candidates.append((total + value, written, token))
         candidates.sort(key=lambda c: -c[0])
         for total, written, token in candidates[:beam]:
-            if token == END and len(finished) < beam:
+            if token == END:
                 finished.append((total / (len(written) + 1) ** penalty, written))
         live = [([*w, t], total) for total, w, t in candidates if t != END][:beam]
-        if len(finished) == beam or not live:
-            return max(finished, key=lambda f: f[0])[1]
+        best = max(finished, key=lambda f: f[0], default=None)
+        if not live:
+            return best[1]
+        written, total = live[0]
+        if len(finished) >= beam and best[0] >= total / len(written) ** penalty:
+            return best[1]
 
 
 @pytest.mark.parametrize("seed", range(6))

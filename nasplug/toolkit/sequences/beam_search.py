@@ -29,13 +29,15 @@ def beam_search(
     most tokens of a target, END not counted, of all or of each sentence; END is forced there.
     `network` is called as it stands; see `EncoderDecoder` for what makes it fast.
 
-    As in fairseq (Ott et al. 2019): a step keeps the `beam` best continuations that do not end; those
-    among the `beam` best of all that end are finished, and have the score
+    A step keeps the `beam` best continuations that do not end; those among the `beam` best of all
+    that end are finished, as in fairseq (Ott et al. 2019), and have the score
 
         sum log p / len ** length_penalty,
 
-    len counting END. A sentence is done when `beam` hypotheses are finished, or when none that is
-    not can still score higher. `beam=1` is greedy decoding. PADDING and BEGIN are never written.
+    len counting END. A sentence is done when `beam` hypotheses are finished and the best other one,
+    scored as it stands, is not ahead of the best finished; or as soon as none can get there. Were it
+    done with `beam` finished ones, as in fairseq, early ends that are all unlikely would do. `beam=1`
+    is greedy decoding. PADDING and BEGIN are never written.
 
     >>> beam_search(network, torch.tensor([[5, 9, 2]]), beam=5)
     [[7, 7, 12]]
@@ -111,7 +113,8 @@ class _Beams:
         if self.penalty < 0:  # a short one is then the best that can come
             reachable = scores[:, 0] / (self.step + 1) ** self.penalty
         best = self.best[self.sentences]
-        done = forced | (self.finished >= self.beam) | (best >= reachable)
+        ahead = scores[:, 0] / self.step**self.penalty > best
+        done = forced | ((self.finished >= self.beam) & ~ahead) | (best >= reachable)
         kept = torch.nonzero(~done)[:, 0]
         whole = len(kept) == a
         if not whole:
