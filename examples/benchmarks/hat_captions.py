@@ -9,6 +9,8 @@ PATH holds train, val and test files of English and German, such as Multi30k's. 
 - alone: the largest network by itself, trained for as many seconds. Its test BLEU.
 - rank: 50 random sub-networks: Kendall's tau of validation loss and BLEU.
 - inherit: 8 sub-networks by inherited weights, and each trained by itself: tau of their losses.
+- decode: seconds for the test set's first 200 sentences with beam 5: with a key-value cache, and by
+  calling the network with the whole target so far for each token; the translations must be equal.
 - searches: linas, random and nsga2 at 50 measurements, 3 seeds: hypervolume of (BLEU, macs).
 
 One line of JSON a result. CPU seconds are of one thread.
@@ -19,6 +21,8 @@ import json
 import time
 
 import numpy as np
+import torch
+from nasplug_text.decoding import decode
 from scipy.stats import kendalltau
 
 from nasplug import Evaluator, make, search
@@ -46,6 +50,17 @@ class Remembering(Evaluator):
         return [self.known[arch] for arch in archs]
 
 
+class Plain(torch.nn.Module):
+    """A network without its cache."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, source, target):
+        return self.network(source, target)
+
+
 def say(**found):
     print(json.dumps(found), flush=True)
 
@@ -56,13 +71,14 @@ def values(evaluator, archs, names):
 
 
 def main():
+    torch.set_num_threads(1)
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("path")
     parser.add_argument("--reverse", action="store_true", help="German to English")
-    parser.add_argument("--parts", default="train,alone,rank,inherit,searches")
+    parser.add_argument("--parts", default="train,decode,alone,rank,inherit,searches")
     parser.add_argument("--epochs", type=int, help="of the super-network")
-    parser.add_argument("--alone-epochs", type=int, default=20)
-    parser.add_argument("--inherit-epochs", type=int, default=6)
+    parser.add_argument("--alone-epochs", type=int, default=14)
+    parser.add_argument("--inherit-epochs", type=int, default=3)
     given = parser.parse_args()
 
     ends = ("de", "en") if given.reverse else ("en", "de")
@@ -87,6 +103,10 @@ def main():
         largest = supernet.network(space.largest)
         seconds = dict(wall=time.monotonic() - start, cpu=time.process_time() - cpu)
         start = time.process_time()
+        batch = cfg.evaluator.training.batch_size
+        tokens = sum(int((b[2] != 0).sum()) for b in task.train_batches(batch, 0))
+        rate = tokens * cfg.evaluator.training.epochs / seconds["cpu"]
+        seconds["target_tokens_a_cpu_second"] = rate
         say(part="train", **bleu, **seconds, **task.test_quality(largest, ["bleu", "loss"]))
         say(part="test set", seconds=time.process_time() - start)
         smallest = supernet.network(space.smallest)
@@ -112,6 +132,19 @@ def main():
         by_itself = values(alone(given.inherit_epochs), archs, ["loss"])[:, 0]
         tau = kendalltau(inherited, by_itself).statistic
         say(part="inherit", tau=tau, inherited=list(inherited), alone=list(by_itself))
+    if "decode" in asked:
+        network = supernet.network(space.largest)
+        sources = task.vocabularies[0].encode(list(task.corpus.test.source[:200]))
+        written, taken = [], []
+        for decoder in (network, Plain(network)):
+            start = time.process_time()
+            written.append(decode(decoder, sources, 5, 1.0, 100))
+            taken.append(time.process_time() - start)
+        tokens = sum(map(len, written[0]))
+        say(
+            part="decode", cached=taken[0], whole=taken[1], factor=taken[1] / taken[0],
+            equal=written[0] == written[1], tokens_a_second=tokens / taken[0],
+        )  # fmt: skip
     if "searches" in asked:
         shared, costs = Remembering(supernet), make("evaluator", "costs", space=space)
         fronts = {}

@@ -20,7 +20,7 @@ from nasplug import (
     require_at_least,
     seeded,
 )
-from nasplug.contracts.types import FloatArray
+from nasplug.contracts.types import FloatArray, IntArray
 from nasplug_predictors.graph import Graph
 
 
@@ -33,8 +33,11 @@ class BP:
     Trained on both orders of every pair such a head is a difference of scores, so the network has
     one score an architecture and learns log sigmoid(score_i - score_j) where i is better than j; to
     predict, scores are scaled to the targets. Source: Dudziak et al., "BRP-NAS: prediction-based NAS
-    using GCNs" (NeurIPS 2020), whose network has 600 units, dropout 0.2 and learning rate 3.5e-4;
-    with pre-training by zero-cost scores, Abdelfattah et al. (ICLR 2021).
+    using GCNs" (NeurIPS 2020); with pre-training by zero-cost scores, Abdelfattah et al. (ICLR 2021).
+
+    The defaults are a tenth of the published network, trained on all pairs at once; the choice
+    `bp_published` has the published settings. There too a pair's target is which is better, where the
+    authors' code takes a softmax of the two accuracies, and training does not stop early.
 
     Called by strategies that know the space: `set_space` first, then perhaps `pretrain`. Without
     `set_space`, every feature is a node of its own.
@@ -43,7 +46,8 @@ class BP:
         layers: graph convolutions.
         hidden: units of each.
         dropout: share of units dropped in training.
-        epochs: steps of AdamW, each on all pairs, with a cosine learning rate.
+        epochs: passes over all pairs, by AdamW with a cosine learning rate.
+        pairs: pairs of a step, in an order drawn anew each epoch; None: all of them.
         learning_rate: its first value.
         weight_decay: of AdamW.
         seed: of the first weights and of dropout.
@@ -55,6 +59,7 @@ class BP:
         hidden: PositiveInt = 64,
         dropout: Annotated[float, Range(ge=0, lt=1)] = 0.1,
         epochs: PositiveInt = 100,
+        pairs: PositiveInt | None = None,
         learning_rate: PositiveFloat = 3e-3,
         weight_decay: NonNegativeFloat = 5e-4,
         seed: NonNegativeInt = 0,
@@ -66,6 +71,7 @@ class BP:
         self.hidden = hidden
         self.dropout = dropout
         self.epochs = epochs
+        self.pairs = pairs
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.seed = seed
@@ -113,13 +119,23 @@ class BP:
         )
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, self.epochs)
         for _ in range(self.epochs):
-            scores = model(nodes)
-            loss = nn.functional.softplus(scores[worse] - scores[better]).mean()
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
+            for step in self._steps(len(better)):
+                both = np.stack([better[step], worse[step]])
+                here, places = np.unique(both, return_inverse=True)
+                good, bad = model(nodes[here])[places.reshape(both.shape)]
+                loss = nn.functional.softplus(bad - good).mean()
+                optimiser.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimiser.step()
             schedule.step()
         model.eval()
+
+    def _steps(self, pairs: int) -> list[IntArray]:
+        """The pairs of every step of an epoch."""
+        if self.pairs is None:
+            return [np.arange(pairs)]
+        order: IntArray = torch.randperm(pairs).numpy()
+        return [order[start : start + self.pairs] for start in range(0, pairs, self.pairs)]
 
     @torch.no_grad()
     def _scores(self, X: FloatArray) -> FloatArray:

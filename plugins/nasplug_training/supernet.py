@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -39,7 +40,7 @@ from nasplug_training.identity import of_supernet
 from nasplug_training.schedule import Schedule
 from nasplug_training.subnetwork import calibration_inputs, inherit, measure
 from nasplug_training.trainer import Trainer
-from nasplug_training.weight_cache import State, WeightCache, versions
+from nasplug_training.weight_cache import Kept, State, WeightCache, versions
 from nasplug_training.weights import load, read
 
 log = logging.getLogger(__name__)
@@ -165,9 +166,7 @@ class SuperNetEvaluator(Evaluator):
         """The weights, trained or fetched if need be, and their file."""
         cache = cache_folder("supernets", self.cache)
         if self.weights is None:
-            kept = WeightCache(cache).obtain(
-                self._description(supernet), lambda checkpoint: self._train(supernet, checkpoint)
-            )
+            kept = self._kept(WeightCache(cache), self._description(supernet), supernet)
             if kept.trained:
                 number = self._identity["training_threads"]
                 log.info(
@@ -187,6 +186,20 @@ class SuperNetEvaluator(Evaluator):
                 )
             path = download(address, cache)
         return read(path), path
+
+    def _kept(
+        self, cache: WeightCache, description: Mapping[str, Any], supernet: SuperNetwork
+    ) -> Kept:
+        """The weights of `description`, trained if need be. Where the user names no number of threads,
+        what was trained with another number will do: it is what a search measured whose run is now
+        opened elsewhere, say with OMP_NUM_THREADS set."""
+        if self.training_threads is None and not cache.holds(description):
+            for number in range(1, (os.cpu_count() or 1) + 1):
+                other = {**description, "training_threads": number}
+                if cache.holds(other):
+                    description, self._identity["training_threads"] = other, number
+                    break
+        return cache.obtain(description, lambda checkpoint: self._train(supernet, checkpoint))
 
     def _train(self, supernet: SuperNetwork, checkpoint: Checkpoint) -> Any:
         start = time.monotonic()

@@ -70,8 +70,7 @@ class WeightCache:
 
         `train` gets the checkpoint to go on from, and returns the state dict and remarks for the JSON.
         """
-        text = json.dumps(description, sort_keys=True)
-        path = self.folder / f"{hashlib.sha256(text.encode()).hexdigest()}.safetensors"
+        path = self._path(description)
         if isinstance(kept := _read(path), Kept):
             return kept
         with self._lock(path):
@@ -88,6 +87,14 @@ class WeightCache:
                 self._write(path, tensors, {**description, **remarks})
             checkpoint.remove()
         return Kept(path, tensors, None)
+
+    def holds(self, description: Mapping[str, Any]) -> bool:
+        """Whether there are weights of `description`."""
+        return self._path(description).is_file()
+
+    def _path(self, description: Mapping[str, Any]) -> Path:
+        text = json.dumps(description, sort_keys=True)
+        return self.folder / f"{hashlib.sha256(text.encode()).hexdigest()}.safetensors"
 
     @contextmanager
     def _lock(self, path: Path) -> Iterator[None]:

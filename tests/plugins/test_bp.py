@@ -12,6 +12,7 @@ from nasplug_strategies.predictor_guided.binary_relation import BinaryRelation
 from scipy.stats import kendalltau
 from sklearn.linear_model import Ridge
 
+import nasplug
 from nasplug import CandidateScorer, NasplugError, Objective, Problem, SearchSpace, Variable
 from nasplug.testing import PredictorContract, StrategyContract, ToySpace
 
@@ -22,6 +23,12 @@ class TestPredictor(PredictorContract):
     @pytest.fixture
     def predictor(self):
         return BP(**QUICK)
+
+
+class TestInBatchesOfPairs(PredictorContract):
+    @pytest.fixture
+    def predictor(self):
+        return BP(**{**QUICK, "epochs": 15}, pairs=64)
 
 
 class TestAboutASpace(PredictorContract):
@@ -171,3 +178,18 @@ def test_impossible_knobs_are_named():
         BP(hidden=0)
     with pytest.raises(NasplugError, match="batch must be at least 2, but got 1"):
         BinaryRelation(Ridge(), batch=1)
+
+
+def test_every_pair_is_seen_once_an_epoch():
+    steps = BP(pairs=64)._steps(200)
+    assert [len(step) for step in steps] == [64, 64, 64, 8]
+    assert sorted(np.concatenate(steps)) == list(range(200))
+    assert len(BP()._steps(200)) == 1
+
+
+def test_the_published_settings_are_a_choice():
+    """Those of the authors' code for BRP-NAS."""
+    found = nasplug.make("predictor", "bp_published")
+    published = {"layers": 4, "hidden": 600, "dropout": 0.2, "epochs": 250, "pairs": 64}
+    published |= {"learning_rate": 3.5e-4, "weight_decay": 5e-4}
+    assert {name: getattr(found, name) for name in published} == published

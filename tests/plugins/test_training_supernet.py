@@ -263,9 +263,24 @@ def test_the_number_of_threads_is_in_the_key(cache: Path, monkeypatch: pytest.Mo
     before = torch.get_num_threads()
     evaluator(cache).prepare()
     assert not trains(evaluator(cache, training_threads=before), monkeypatch)
-    assert trains(evaluator(cache, training_threads=before + 1), monkeypatch)
-    with threads(before + 1):
-        assert trains(evaluator(cache), monkeypatch)
+    assert trains(evaluator(cache, training_threads=before + 7), monkeypatch)
+
+
+def test_weights_of_another_number_of_threads_will_do_unless_one_is_named(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A run is opened under OMP_NUM_THREADS=1: it is given the weights that it measured."""
+    first = evaluator(cache, training_threads=2)
+    expected = first.network(first.space.largest)
+    caplog.set_level("INFO")
+    with threads(1):
+        monkeypatch.setattr("os.cpu_count", lambda: 4)
+        opened = evaluator(cache)
+        assert not trains(opened, monkeypatch)
+        assert "with 2 CPU threads" in caplog.text
+        found = evaluator(cache).network(first.space.largest)
+    state = found.state_dict()
+    assert all(torch.equal(value, state[name]) for name, value in expected.state_dict().items())
 
 
 def test_a_worker_with_fewer_threads_takes_what_its_parent_trained(

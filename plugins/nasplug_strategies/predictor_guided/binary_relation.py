@@ -30,7 +30,8 @@ class BinaryRelation(Strategy):
     2021).
 
     Args:
-        predictor: what ranks; `bp` is the published one.
+        predictor: what ranks; `bp` is the published network at a tenth of its size, `bp_published`
+            that of the paper.
         batch: measured between two fits.
         pool: architectures that are ranked: all where the space has no more, else random ones.
         pretrain: random architectures from whose scores a predictor first learns.

@@ -38,7 +38,9 @@ class Reinforce(Strategy):
     architectures that did better than the moving average more likely.
 
     Source: Williams, "Simple statistical gradient-following algorithms for connectionist
-    reinforcement learning" (1992); the controller is our own. For several objectives every episode
+    reinforcement learning" (1992). The policy is factorised, our own: no variable's distribution
+    depends on what another drew, unlike the recurrent controllers of Zoph & Le (ICLR 2017), and
+    Abdelfattah et al. (ICLR 2021) do not say what theirs is. For several objectives every episode
     draws weights w on the simplex, the reward is -w . losses (each scaled to 0..1 over what was
     seen), and the logits are linear in w: one policy for the whole front. Only variables that take
     part in an architecture learn from it. An episode that repeats an architecture is learnt from
