@@ -267,18 +267,18 @@ def test_the_number_of_threads_is_in_the_key(cache: Path, monkeypatch: pytest.Mo
 
 
 def test_weights_of_another_number_of_threads_will_do_unless_one_is_named(
-    cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A run is opened under OMP_NUM_THREADS=1: it is given the weights that it measured."""
-    first = evaluator(cache, training_threads=2)
+    first = evaluator(tmp_path, training_threads=2)
     expected = first.network(first.space.largest)
     caplog.set_level("INFO")
     with threads(1):
         monkeypatch.setattr("os.cpu_count", lambda: 4)
-        opened = evaluator(cache)
+        opened = evaluator(tmp_path)
         assert not trains(opened, monkeypatch)
         assert "with 2 CPU threads" in caplog.text
-        found = evaluator(cache).network(first.space.largest)
+        found = evaluator(tmp_path).network(first.space.largest)
     state = found.state_dict()
     assert all(torch.equal(value, state[name]) for name, value in expected.state_dict().items())
 
