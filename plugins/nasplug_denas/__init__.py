@@ -1,1 +1,0 @@
-"""DE-NAS: convolutional, vision, language and speech networks, scored without training."""

@@ -1,1 +1,0 @@
-"""Tasks on speech: words that were spoken, written down or classified."""
