@@ -12,6 +12,8 @@ from nasplug_hat.space import Hat
 
 from nasplug import NasplugError, make, seeded
 from nasplug.testing import SpaceContract, SuperNetworkContract
+from nasplug.toolkit.sequences.beam_search import beam_search
+from nasplug.toolkit.sequences.encoder_decoder import EncoderDecoder
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "hat"
 PUBLISHED = DATA / "subtransformers.json"
@@ -258,6 +260,20 @@ def test_fifty_extracted_networks_give_the_same_logits(trained):
         trained.activate(arch)
         alone = trained.extract(arch).eval()
         assert (trained(source, target) - alone(source, target)).abs().max() < 1e-5
+
+
+@torch.no_grad()
+def test_fifty_extracted_networks_translate_alike(trained):
+    """The extracted ones with a cache, the super-network's active ones without."""
+    space = small()
+    source, _ = space.example_inputs(3)
+    source[1, 3:] = 0
+    for arch in archs(space, 50):
+        trained.activate(arch)
+        alone = trained.extract(arch).eval()
+        assert isinstance(alone, EncoderDecoder) and not isinstance(trained, EncoderDecoder)
+        written = beam_search(alone, source, beam=2, max_length=6)
+        assert written == beam_search(trained, source, beam=2, max_length=6)
 
 
 @torch.no_grad()
