@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from nasplug import NasplugError, unknown
+from nasplug.toolkit.training.gradient_step import accumulated_step
 
 
 @final
@@ -103,18 +104,9 @@ class Optimization:
 
         `backward` adds a batch's gradient to those that `model` holds, and returns its loss.
         """
-        optimizer.zero_grad(set_to_none=True)
-        losses = [backward(batch).detach() for batch in batches]
         for group in optimizer.param_groups:
             group["lr"] = rate
-        if len(batches) > 1:
-            for parameter in model.parameters():
-                if parameter.grad is not None:
-                    parameter.grad /= len(batches)
-        if self.clip:
-            nn.utils.clip_grad_norm_(model.parameters(), self.clip)
-        optimizer.step()
-        return losses[0] if len(losses) == 1 else torch.stack(losses).mean()
+        return accumulated_step(optimizer, batches, backward, model.parameters(), self.clip)
 
 
 def _of_torch() -> dict[str, Any]:
