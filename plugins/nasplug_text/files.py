@@ -5,10 +5,13 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import logging
 import zlib
 from pathlib import Path
 
 from nasplug import NasplugError
+
+log = logging.getLogger(__name__)
 
 TABLES = {".csv": ",", ".tsv": "\t"}
 """How a table's file may end, with its separator; .gz may follow."""
@@ -19,17 +22,20 @@ def read_lines(file: Path) -> list[str]:
     return [tidy(line) for line in raw_lines(file)]
 
 
-def raw_lines(file: Path) -> list[str]:
-    """The lines of a UTF-8 file as they are."""
-    lines = _text(file).split("\n")  # not splitlines: other signs that it heeds occur in sentences
+def raw_lines(file: Path, latin1: bool = False) -> list[str]:
+    """The lines of a UTF-8 file as they are; with `latin1`, of one that is read so where it is not
+    UTF-8."""
+    lines = _text(file, latin1).split(
+        "\n"
+    )  # not splitlines: other signs that it heeds occur in sentences
     if lines[-1] == "":
         lines.pop()
     return [line.removesuffix("\r") for line in lines]
 
 
-def read_table(file: Path) -> tuple[list[str], list[list[str]]]:
-    """The header of a table, and its rows, each with a cell for every column."""
-    text = io.StringIO(_text(file), newline="")
+def read_table(file: Path, latin1: bool = False) -> tuple[list[str], list[list[str]]]:
+    """The header of a table, and its rows, each with a cell for every column; `latin1` as before."""
+    text = io.StringIO(_text(file, latin1), newline="")
     before = csv.field_size_limit(2**24)
     try:
         header, *rows = csv.reader(text, delimiter=TABLES[suffix(file)], strict=True)
@@ -58,7 +64,7 @@ def tidy(line: str) -> str:
     return " ".join(line.split())
 
 
-def _text(file: Path) -> str:
+def _text(file: Path, latin1: bool = False) -> str:
     try:
         content = file.read_bytes()
         if file.name.lower().endswith(".gz"):
@@ -69,6 +75,9 @@ def _text(file: Path) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
+        if latin1 and b"\0" not in content:  # zeros are of UTF-16, or of no text at all
+            log.warning("%s is not UTF-8 and is read as Latin-1", file.name)
+            return content.decode("latin-1")
         line = content.count(b"\n", 0, error.start) + 1
         raise NasplugError(
             f"{file} must be text in UTF-8, but line {line} is not ({error.reason}); convert it, e.g. "

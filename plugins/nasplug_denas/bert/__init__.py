@@ -1,0 +1,1 @@
+"""Elastic BERT: encoders of texts of elastic depth, width, heads and MLPs."""
