@@ -8,6 +8,7 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
+from nasplug import NasplugError
 from nasplug_denas.asr.layers import (
     DecoderLayer,
     EncoderLayer,
@@ -109,7 +110,11 @@ class SpeechTransformer(nn.Module):
         return self.encoder_norm(x), lengths
 
     def _layers(self) -> list[DecoderLayer]:
-        assert self.decoder is not None, "no decoder"
+        if self.decoder is None:
+            raise NasplugError(
+                "attention decoding needs a decoder, but there is none; type task.decoding=ctc, or "
+                "space.decoder_layers=1 or more"
+            )
         return list(self.decoder["layers"])  # type: ignore[call-overload, no-any-return]
 
     def _embed(self, tokens: Tensor, start: int = 0) -> Tensor:
