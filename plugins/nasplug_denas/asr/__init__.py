@@ -1,0 +1,1 @@
+"""Speech transformers of DE-NAS: space, layers, network, costs."""
