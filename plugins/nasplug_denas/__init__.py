@@ -1,0 +1,1 @@
+"""DE-NAS: convolutional, vision, language and speech networks, scored without training."""

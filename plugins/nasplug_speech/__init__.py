@@ -1,0 +1,1 @@
+"""Tasks on speech: words that were spoken, written down or classified."""
