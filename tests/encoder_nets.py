@@ -98,3 +98,50 @@ def write_folders(folder, splits=("train", "val")):
             for i, text in enumerate(texts * 3):
                 (place / f"{i:02}.txt").write_text(text.replace(" ", "\n", 1))
     return str(folder)
+
+
+class Ends(nn.Module):
+    """Two numbers for each token, from it, its neighbours and its place."""
+
+    def __init__(self, vocabulary=30, token_outputs=2, max_length=64, width=8):
+        super().__init__()
+        self.tokens = nn.Embedding(vocabulary, width)
+        self.positions = nn.Embedding(max_length, width)
+        self.mixed = nn.Conv1d(width, width, 3, padding=1)
+        self.head = nn.Linear(width, token_outputs)
+
+    def forward(self, input_ids, attention_mask, token_type_ids):
+        x = self.tokens(input_ids) + self.positions.weight[: input_ids.shape[1]]
+        x = (x + token_type_ids[..., None]) * attention_mask[..., None]
+        return self.head(self.mixed(x.transpose(1, 2)).transpose(1, 2).tanh())
+
+
+class EndsApart(nn.Module):
+    """One that gives them as Hugging Face's networks do."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, **inputs):
+        logits = self.inner(**inputs)
+        return {"start_logits": logits[..., 0], "end_logits": logits[..., 1]}
+
+
+class EndsSpace(SearchSpace):
+    """Of two widths."""
+
+    def __init__(self, vocabulary: int, token_outputs: int, max_length: int) -> None:
+        self.vocabulary, self.token_outputs = vocabulary, token_outputs
+        self.max_length = max_length
+
+    @property
+    def variables(self):
+        return (Variable("width", (8, 16)),)
+
+    def build(self, arch):
+        return Ends(self.vocabulary, self.token_outputs, self.max_length, (8, 16)[arch[0]])
+
+    def example_inputs(self, batch_size):
+        ones = torch.ones(batch_size, 5, dtype=torch.int64)
+        return {"input_ids": ones, "attention_mask": ones, "token_type_ids": 0 * ones}

@@ -45,7 +45,7 @@ def read(path: str, source: str, target: str) -> Corpus:
             names = ", ".join(f"{n}.{source}" for n in SPLITS[split])
             raise NasplugError(
                 f"{path} must hold {split} data ({names}, or a table with such rows); it has "
-                f"{_listed(place)}"
+                f"{listed(place)}"
             )
     kept = {split: _whole(pairs, f"{split} data of {path}") for split, pairs in found.items()}
     if len(kept["train"]) < LEAST:
@@ -57,7 +57,7 @@ def read(path: str, source: str, target: str) -> Corpus:
 
 def _files(place: Path, source: str, target: str) -> Mapping[str, Pairs]:
     """Of a folder, or of files whose names begin with the last part of `place`."""
-    names = _names(place)
+    names = named_files(place)
     if not names:
         raise NasplugError(
             f"task.path must be a folder, the prefix of files such as train.{source}, or a table "
@@ -81,7 +81,7 @@ def _files(place: Path, source: str, target: str) -> Mapping[str, Pairs]:
     return found
 
 
-def _names(place: Path) -> dict[str, Path]:
+def named_files(place: Path) -> dict[str, Path]:
     """Files by the part of their names that tells split and language."""
     folder, prefix = (place, "") if place.is_dir() else (place.parent, place.name)
     try:
@@ -95,7 +95,7 @@ def _sides(
     names: Mapping[str, Path], words: Sequence[str], source: str, target: str, place: Path
 ) -> tuple[Path, Path] | None:
     """The files of a split's two sides; None where it has neither."""
-    one, other = (_matching(names, words, re.escape(language)) for language in (source, target))
+    one, other = (matching(names, words, re.escape(language)) for language in (source, target))
     shared = [stem for stem in one if stem in other]
     if shared:
         if len(shared) > 1:
@@ -106,12 +106,12 @@ def _sides(
         missing = f"{stem}.{target if one else source}"
         raise NasplugError(
             f"{file.name} must have the other side, {missing}, beside it; {place} has "
-            f"{_listed(place)}"
+            f"{listed(place)}"
         )
     return None
 
 
-def _matching(names: Mapping[str, Path], words: Sequence[str], end: str) -> dict[str, Path]:
+def matching(names: Mapping[str, Path], words: Sequence[str], end: str) -> dict[str, Path]:
     """Files named WORD.END, WORD_MORE.END, .., with or without .gz, by the name before the end; those
     named WORD alone first."""
     pattern = re.compile(rf"(({'|'.join(words)})([._-].*)?)\.({end})(\.gz)?", re.IGNORECASE)
@@ -122,7 +122,7 @@ def _matching(names: Mapping[str, Path], words: Sequence[str], end: str) -> dict
 
 
 def _choose(names: Mapping[str, Path], words: Sequence[str], end: str, split: str) -> Path | None:
-    found = list(_matching(names, words, end).values())
+    found = list(matching(names, words, end).values())
     if len(found) > 1:
         log.warning("%s is read for %s, of %d files", found[0].name, split, len(found))
     return found[0] if found else None
@@ -182,8 +182,8 @@ def _whole(pairs: Pairs, what: str) -> Pairs:
     return Pairs(source, target)
 
 
-def _listed(place: Path) -> str:
+def listed(place: Path) -> str:
     """The files that are there, the first of them."""
-    names = [file.name for file in _names(place).values()] or [place.name]
+    names = [file.name for file in named_files(place).values()] or [place.name]
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, final
 
+import numpy as np
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
 from nasplug import NasplugError
+from nasplug.contracts.types import IntArray
 from nasplug_text.files import raw_lines
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
@@ -19,6 +22,17 @@ INSIDE = "##"
 """What a token begins with that does not begin a word."""
 FILES = ("tokenizer.json", "vocab.txt")
 """What a given tokenizer is called in its folder."""
+
+
+@final
+@dataclass(frozen=True)
+class Window:
+    """Token ids, the part of the pair that each token is of, and which characters of the second text it
+    is, (length, 2): from, and to without; -1 where it is none of it."""
+
+    ids: list[int]
+    types: list[int]
+    spans: IntArray
 
 
 @final
@@ -73,6 +87,36 @@ class TextTokenizer:
         ids = [encoding.ids or [self.padding] for encoding in found]
         return ids, [encoding.type_ids or [0] for encoding in found]
 
+    def windows(
+        self,
+        pairs: Sequence[tuple[str, str]],
+        max_length: int,
+        overlap: int,
+        max_question: int,
+    ) -> list[list[Window]]:
+        """Each pair of a question and a text as windows of at most `max_length` tokens: the question,
+        cut to `max_question` tokens, and a part of the text, which has `overlap` tokens in common
+        with the part before."""
+        made = self._made
+        least = max_question + made.num_special_tokens_to_add(True) + overlap + 1
+        if max_length < least:
+            raise NasplugError(
+                f"max_length must have room for a question, the special tokens, the overlap and a token "
+                f"more, {least}, but got {max_length}; lower task.max_question or task.overlap"
+            )
+        made.no_truncation()
+        alone = made.encode_batch([question for question, _ in pairs], add_special_tokens=False)
+        cut = [
+            question
+            if len(tokens) <= max_question
+            else question[: tokens.offsets[max_question - 1][1]]
+            for (question, _), tokens in zip(pairs, alone, strict=True)
+        ]
+        made.enable_truncation(max_length, stride=overlap, strategy="only_second")
+        texts = [text for _, text in pairs]
+        found = made.encode_batch(list(zip(cut, texts, strict=True)))
+        return [[_window(part) for part in (whole, *whole.overflowing)] for whole in found]
+
     @classmethod
     def checked(cls, text: Any, what: str) -> TextTokenizer:
         """Of JSON that may be a stranger's; NasplugError, which names `what`, where it is none."""
@@ -87,6 +131,12 @@ class TextTokenizer:
                 f"{what} must be a tokenizer as the library tokenizers writes it, but: {reason:.150}"
             ) from None
         return made
+
+
+def _window(encoding: Any) -> Window:
+    spans = np.array(encoding.offsets, np.int64).reshape(-1, 2)
+    spans[np.array([part != 1 for part in encoding.sequence_ids], bool)] = -1
+    return Window(encoding.ids, encoding.type_ids, spans)
 
 
 def read_tokenizer(path: str, lowercase: bool | None) -> TextTokenizer:

@@ -10,7 +10,7 @@ from pathlib import Path
 from nasplug import NasplugError
 from nasplug_text.classification.labelled import Labelled, LabelledCorpus
 from nasplug_text.files import TABLES, raw_lines, read_table, suffix, tidy
-from nasplug_text.reading import LEAST, SHOWN, SPLITS
+from nasplug_text.reading import LEAST, SHOWN, SPLITS, named_files
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ def _splits(place: Path, columns: Columns) -> Mapping[str, Labelled]:
     folders = _class_folders(place)
     if folders:
         return folders
-    names = _names(place)
+    names = named_files(place)
     if not names:
         raise NasplugError(
             "task.path must be a table, a folder, or the prefix of files such as train.csv, but there is "
@@ -186,19 +186,9 @@ def _class_folders(place: Path) -> Mapping[str, Labelled]:
     return found
 
 
-def _names(place: Path) -> dict[str, Path]:
-    """Files by what follows the prefix `place` in their names, the whole name in a folder."""
-    folder, prefix = (place, "") if place.is_dir() else (place.parent, place.name)
-    try:
-        files = [f for f in folder.iterdir() if f.is_file() and f.name.startswith(prefix)]
-    except OSError:
-        return {}
-    return {f.name.removeprefix(prefix).lstrip("._-"): f for f in files}
-
-
 def _listed(place: Path) -> str:
     """What is there, the first of it."""
     names = sorted(f.name for f in place.iterdir()) if place.is_dir() else []
-    names = names or sorted(f.name for f in _names(place).values()) or [place.name]
+    names = names or sorted(f.name for f in named_files(place).values()) or [place.name]
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more

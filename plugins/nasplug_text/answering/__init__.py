@@ -1,0 +1,1 @@
+"""Questions whose answers are passages of a text."""
