@@ -29,7 +29,7 @@ def batches(
     order = np.arange(len(lengths)) if rng is None else rng.permutation(len(lengths))
     order = order[np.argsort(lengths[order], kind="stable")]
     places = np.arange(len(edges) - 1)
-    for place in places if rng is None else rng.permutation(places):
+    for place in (places if rng is None else rng.permutation(places)).tolist():
         yield order[edges[place] : edges[place + 1]]
 
 

@@ -59,11 +59,12 @@ def _below(folder: Path) -> dict[str, File]:
             continue
         status = file.stat()
         stamp = f"{status.st_size} {status.st_mtime_ns}"
-        found[name] = File(name, stamp, partial(_open, file))
+        found[name] = File(name, stamp, partial(open_file, file))
     return found
 
 
-def _open(file: Path) -> BinaryIO:
+def open_file(file: Path) -> BinaryIO:
+    """A file, open to be read; NasplugError where it cannot be."""
     try:
         return file.open("rb")
     except OSError as error:

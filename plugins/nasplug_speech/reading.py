@@ -79,7 +79,9 @@ def read_labels(path: str, held_out: int) -> Corpus:
     """
     waves = _waves(files(path), path)
     named = {n: NAMED.fullmatch(PurePosixPath(n).stem) for n in waves}
-    recordings, splits, groups = [], {}, {}
+    recordings = []
+    splits: dict[str, str] = {}
+    groups: dict[tuple[str, str], list[tuple[int, str]]] = {}
     for name, match in named.items():
         split = _folder(name)
         parts = PurePosixPath(name).parts[1 if split else 0 :]

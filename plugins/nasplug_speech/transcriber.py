@@ -15,6 +15,7 @@ from nasplug.contracts.errors import shortened
 from nasplug_speech.batching import padded
 from nasplug_speech.decoding import hear
 from nasplug_speech.features import LogMel
+from nasplug_speech.files import open_file
 from nasplug_speech.vocabulary import Vocabulary
 from nasplug_speech.wav import read, resampled
 
@@ -92,5 +93,5 @@ class Transcriber(Application):
         place = Path(file).expanduser()
         if not place.is_file():
             raise NasplugError(f"transcribe must be given wav files, but there is no {place}")
-        samples, rate = read(partial(place.open, "rb"), str(place))
+        samples, rate = read(partial(open_file, place), str(place))
         return self._make(resampled(samples, rate, self.sample_rate))

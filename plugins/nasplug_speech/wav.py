@@ -83,13 +83,14 @@ def _check(count: int, rate: int, name: str) -> None:
 def _decoded(data: bytes, width: int) -> Samples:
     """Little-endian whole numbers of `width` bytes as fractions."""
     if width == 1:  # alone without a sign
-        return (np.frombuffer(data, np.uint8).astype(np.float32) - 128) / 128
+        return np.asarray((np.frombuffer(data, np.uint8).astype(float) - 128) / 128, np.float32)
     if width == 3:
         padded = np.zeros((len(data) // 3, 4), np.uint8)
         padded[:, 1:] = np.frombuffer(data, np.uint8).reshape(-1, 3)
         return (padded.reshape(-1).view("<i4") / 2.0**31).astype(np.float32)
     kind = {2: "<i2", 4: "<i4"}[width]
-    return (np.frombuffer(data, kind) / 2.0 ** (8 * width - 1)).astype(np.float32)
+    values = np.frombuffer(data, kind).astype(np.float64)
+    return np.asarray(values / 2.0 ** (8 * width - 1), np.float32)
 
 
 def encoded(samples: Samples, rate: int) -> bytes:
