@@ -127,7 +127,8 @@ class DeScore(Aggregator):
             if name != "expressivity"
         }
         if self.domain != "cnn":
-            return np.sum(list(sums.values()), axis=0, dtype=float)
+            total: FloatArray = np.sum(list(sums.values()), axis=0, dtype=float)
+            return total
         zero = np.zeros(len(next(iter(columns.values()))))
         expressivity = self._weights["expressivity"] * columns.get("expressivity", zero)
         score: FloatArray = expressivity / sums.get("saliency", zero + 1)

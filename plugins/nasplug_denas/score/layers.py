@@ -91,11 +91,11 @@ def refusing_unknown_attention(layers: Sequence[WeightedLayer]) -> AbstractConte
     return nullcontext() if is_transformer(layers) else _RefuseAttention()
 
 
-class _RefuseAttention(TorchDispatchMode):
+class _RefuseAttention(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Attention is a fused operation, or a softmax and then a batched matrix product."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._softmax = False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

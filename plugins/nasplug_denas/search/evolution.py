@@ -195,4 +195,5 @@ def _best_first(problem: Problem, values: FloatArray) -> list[int]:
         order += left[front].tolist()
         left = left[~front]
     rest = np.flatnonzero((violation > 0) & np.isfinite(violation))
-    return order + rest[np.argsort(violation[rest], kind="stable")].tolist()
+    order += rest[np.argsort(violation[rest], kind="stable")].tolist()
+    return order
