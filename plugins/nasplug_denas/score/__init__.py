@@ -1,0 +1,1 @@
+"""The DE-Score: expressivity, NTK condition, diversity and saliency of an untrained network."""
