@@ -94,6 +94,8 @@ def test_columns_by_their_names(tmp_path):
     assert list(train.texts) == list(train.seconds) and set(train.labels) == set(TEXTS)
     with pytest.raises(NasplugError, match="must have a column text, but has kind, premise"):
         read_all(file)
+    with pytest.raises(NasplugError, match=r"must have a column other, .* type task.second=COLUMN"):
+        read(str(file), ("premise", "other", "kind"), 0.25)
 
 
 WRONG = {

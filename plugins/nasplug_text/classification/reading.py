@@ -14,6 +14,8 @@ from nasplug_text.reading import LEAST, SHOWN, SPLITS, named_files
 
 log = logging.getLogger(__name__)
 
+SECOND = "second"
+"""The column of the second text, where the user names none; a table may lack it."""
 Columns = tuple[str, str, str]
 """What the columns of a table are called: the text, the second text of a pair, the label."""
 
@@ -151,8 +153,8 @@ def _columns(
     header: Sequence[str], rows: Sequence[Sequence[str]], file: Path, columns: Columns
 ) -> Labelled:
     text, second, label = columns
-    for name, knob in ((text, "text"), (label, "label")):
-        if name not in header:
+    for name, knob in ((text, "text"), (label, "label"), (second, "second")):
+        if name not in header and name != SECOND:
             raise NasplugError(
                 f"{file} must have a column {name}, but has {', '.join(header)}; type "
                 f"task.{knob}=COLUMN"
