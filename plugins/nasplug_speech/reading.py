@@ -6,7 +6,7 @@ import csv
 import io
 import logging
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -101,6 +101,11 @@ def read_labels(path: str, held_out: int) -> Corpus:
         splits = _by_index(groups.values(), held_out)
     made = _split(recordings, splits, held_out, path)
     labels = {r.answer for r in made["train"]}
+    if len(labels) < 2:
+        raise NasplugError(
+            f"recordings of {path} must have at least two labels, but all have {min(labels)!r}; give "
+            "the folder that holds a folder for each label"
+        )
     for split, part in made.items():
         for recording in part:
             if recording.answer not in labels:
@@ -111,9 +116,11 @@ def read_labels(path: str, held_out: int) -> Corpus:
     return made
 
 
-def _by_index(groups: Iterable[list[tuple[int, str]]], held_out: int) -> dict[str, str]:
-    """Of each group the least indices test, the next validate."""
-    splits = {}
+def _by_index(groups: Collection[list[tuple[int, str]]], held_out: int) -> dict[str, str]:
+    """Of each group the least indices test, the next validate; {} where all groups are too small."""
+    splits: dict[str, str] = {}
+    if all(len(group) < held_out for group in groups):
+        return splits
     for group in groups:
         count = len(group) // held_out
         for place, (_, name) in enumerate(sorted(group)):
