@@ -101,11 +101,6 @@ def read_labels(path: str, held_out: int) -> Corpus:
         splits = _by_index(groups.values(), held_out)
     made = _split(recordings, splits, held_out, path)
     labels = {r.answer for r in made["train"]}
-    if len(labels) < 2:
-        raise NasplugError(
-            f"recordings of {path} must have at least two labels, but all have {min(labels)!r}; give "
-            "the folder that holds a folder for each label"
-        )
     for split, part in made.items():
         for recording in part:
             if recording.answer not in labels:
@@ -113,6 +108,11 @@ def read_labels(path: str, held_out: int) -> Corpus:
                     f"every label must be in the training data, but {recording.answer!r} of "
                     f"{recording.name} is in the {split} data alone"
                 )
+    if len(labels) < 2:
+        raise NasplugError(
+            f"recordings of {path} must have at least two labels, but all have {min(labels)!r}; give "
+            "the folder that holds a folder for each label"
+        )
     return made
 
 
