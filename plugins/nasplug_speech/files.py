@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -40,7 +41,8 @@ class File:
 
 
 def files(path: str) -> dict[str, File]:
-    """All files below a folder, or in a zip file, sorted by name; hidden ones are left out."""
+    """All files below a folder, or in a zip file, sorted by name; hidden ones are left out, and so is
+    the name of the one folder that a zip file may hold all in."""
     place = Path(path).expanduser()
     if place.is_dir():
         return _below(place)
@@ -81,19 +83,18 @@ def _unpacked(place: Path) -> dict[str, File]:
                     f"{place} must unpack to at most {MOST} bytes, but has {size}; unpack it, and "
                     "give the folder as task.path"
                 )
-            return {
-                i.filename: File(
-                    i.filename,
-                    f"{i.file_size} {i.CRC:08x}",
-                    partial(io.BytesIO, archive.read(i)),
-                )
-                for i in inside
-                if not _hidden(i.filename)
-            }
+            inside = [i for i in inside if not _hidden(i.filename)]
+            tops = {i.filename.partition("/")[0] if "/" in i.filename else "" for i in inside}
+            top = f"{tops.pop()}/" if len(tops) == 1 and tops != {""} else ""
+            found = {}
+            for info in inside:
+                name, stamp = info.filename.removeprefix(top), f"{info.file_size} {info.CRC:08x}"
+                found[name] = File(name, stamp, partial(io.BytesIO, archive.read(info)))
+            return found
     except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, NotImplementedError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise NasplugError(f"{place} must be a zip file, but: {reason:.100}") from None
-    except ValueError as error:
+    except (ValueError, zlib.error) as error:
         raise NasplugError(f"{place} must be a zip file, but: {error!s:.100}") from None
 
 

@@ -6,7 +6,7 @@ import csv
 import io
 import logging
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -108,12 +108,19 @@ def read_labels(path: str, held_out: int) -> Corpus:
                     f"every label must be in the training data, but {recording.answer!r} of "
                     f"{recording.name} is in the {split} data alone"
                 )
+    if len(labels) < 2:
+        raise NasplugError(
+            f"recordings of {path} must have at least two labels, but all have {min(labels)!r}; give "
+            "the folder that holds a folder for each label"
+        )
     return made
 
 
-def _by_index(groups: Iterable[list[tuple[int, str]]], held_out: int) -> dict[str, str]:
-    """Of each group the least indices test, the next validate."""
-    splits = {}
+def _by_index(groups: Collection[list[tuple[int, str]]], held_out: int) -> dict[str, str]:
+    """Of each group the least indices test, the next validate; {} where all groups are too small."""
+    splits: dict[str, str] = {}
+    if all(len(group) < held_out for group in groups):
+        return splits
     for group in groups:
         count = len(group) // held_out
         for place, (_, name) in enumerate(sorted(group)):

@@ -74,6 +74,27 @@ def test_a_zip_file_is_its_folder(tmp_path):
     assert one.quality(model, one.metrics) == other.quality(model, one.metrics)
 
 
+def test_a_folder_around_all_in_a_zip_file_does_not_count(tmp_path):
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        for split, count in (("train", 6), ("val", 2)):
+            for name in (f"{label}/{i}.wav" for label in ("up", "down") for i in range(count)):
+                archive.writestr(f"top/{split}/{name}", wav(tone(500)))
+    found = answers(read_labels(str(tmp_path / "all.zip"), 10))
+    assert found["validation"]["val/down/1.wav"] == "down" and len(found["train"]) == 12
+
+
+def test_groups_too_small_to_split_by_index(tmp_path):
+    path = write_labelled(tmp_path, speakers=[f"s{i}" for i in range(10)], count=2)
+    found = answers(read_labels(path, 5))
+    assert {s: len(part) for s, part in found.items()} == {"validation": 8, "test": 8, "train": 24}
+
+
+def test_a_single_label_is_refused(tmp_path):
+    path = write_labelled(tmp_path, labels=("low",))
+    with pytest.raises(NasplugError, match="must have at least two labels, but all have 'low'"):
+        read_labels(path, 10)
+
+
 def test_the_fingerprint_follows_the_content(tmp_path):
     path = write_transcribed(tmp_path)
     before = Speech(path).data_fingerprint()
