@@ -107,7 +107,7 @@ class Bert(nn.Module):
         token_type_ids: Tensor | None = None,
     ) -> Tensor:
         """The head's logits. Without a mask nothing is padding, without types all is one text."""
-        length, most = input_ids.shape[1], self.position_embedding.weight.shape[0]
+        length, most = input_ids.shape[1], self.position_embedding.get_parameter("weight").shape[0]
         if length > most:
             raise NasplugError(
                 f"a text must have at most {most} tokens, the positions of the network, but has {length}"

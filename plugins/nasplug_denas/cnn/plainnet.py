@@ -94,7 +94,7 @@ def _block(match: re.Match[str]) -> SuperBlock:
         raise NasplugError(f"the kernel must be one of {list(kernels)}, but got {match[0]}")
     given = [int(word) for word in words]
     bottleneck = 0 if kind == "conv" else given[3]
-    return SuperBlock(kind, kernel, *given[:3], bottleneck, given[-1])
+    return SuperBlock(kind, kernel, given[0], given[1], given[2], bottleneck, given[-1])
 
 
 def _joined(*numbers: int) -> str:

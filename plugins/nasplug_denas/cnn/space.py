@@ -147,11 +147,11 @@ class DenasCnn(ElasticSpace):
         kernel = Choice(f"{name}.kernel", self.kernels)
         inner = Choice(f"{name}.bottleneck", self._channels(block.bottleneck))
         numbers = sorted({max(1, block.sublayers + more) for more in self.sublayer_changes})
-        rows = {
+        rows: dict[str, Sequence[nn.Module]] = {
             one: sublayers(one, kernel, width_in, width, block.stride, inner, numbers[-1])
             for one in self.kinds
         }
-        chosen = {one: Derived(_Is(one), (kind,)) for one in self.kinds}
+        chosen: dict[str, Sized] = {one: Derived(_Is(one), (kind,)) for one in self.kinds}
         return ElasticKinds(rows, Choice(f"{name}.sublayers", tuple(numbers)), chosen)
 
     def _channels(self, seed: int) -> tuple[int, ...]:
