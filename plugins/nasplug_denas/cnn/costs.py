@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-import numpy as np
-
 from nasplug.contracts.types import IntArray
 
 Count = int | IntArray
@@ -65,8 +63,3 @@ def block_cost(sizes: Mapping[str, Count], width_in: Count, side: int, stride: i
 def linear_cost(width_in: Count, width: Count) -> Cost:
     """Of a linear layer with bias."""
     return Cost((width_in + 1) * width, width_in * width)
-
-
-def as_columns(cost: Cost, n: int) -> dict[str, IntArray]:
-    """`params` and `macs`, shape (n,)."""
-    return {name: np.broadcast_to(value, n) for name, value in cost._asdict().items()}

@@ -92,9 +92,8 @@ def _block(match: re.Match[str]) -> SuperBlock:
     kernels = KERNELS if kind == "conv" else KERNELS[1:]
     if kernel not in kernels:
         raise NasplugError(f"the kernel must be one of {list(kernels)}, but got {match[0]}")
-    given = [int(word) for word in words]
-    bottleneck = 0 if kind == "conv" else given[3]
-    return SuperBlock(kind, kernel, given[0], given[1], given[2], bottleneck, given[-1])
+    width_in, width, stride, *inner, number = (int(word) for word in words)
+    return SuperBlock(kind, kernel, width_in, width, stride, inner[0] if inner else 0, number)
 
 
 def _joined(*numbers: int) -> str:

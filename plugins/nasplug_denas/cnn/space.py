@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, Literal, final
@@ -148,7 +147,7 @@ class DenasCnn(ElasticSpace):
         kernel = Choice(f"{name}.kernel", self.kernels)
         inner = Choice(f"{name}.bottleneck", self._channels(block.bottleneck))
         numbers = sorted({max(1, block.sublayers + more) for more in self.sublayer_changes})
-        rows: dict[str, Sequence[nn.Module]] = {
+        rows: dict[str, list[nn.Module]] = {
             one: sublayers(one, kernel, width_in, width, block.stride, inner, numbers[-1])
             for one in self.kinds
         }
@@ -207,7 +206,7 @@ class DenasCnn(ElasticSpace):
         if len(blocks) != len(self._blocks):
             raise NasplugError(
                 f"a network of this space has {len(self._blocks)} blocks, but got {len(blocks)}; to search "
-                f"around it take space.structure='{plainnet.text(blocks):.120}'"
+                f"around it take \"space.structure='{plainnet.text(blocks)}'\""
             )
         values: dict[str, Any] = {}
         for number, (one, own) in enumerate(zip(blocks, self._blocks, strict=True)):

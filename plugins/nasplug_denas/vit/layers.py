@@ -84,8 +84,8 @@ class PatchDistances(nn.Module):
         n, heads, length, width = queries.shape
         table = self._vectors(self.key_vertical, self.key_horizontal, length).transpose(1, 2)
         rows = queries.permute(2, 0, 1, 3).reshape(length, n * heads, width)
-        added: Tensor = _back(rows @ table, n) * width**-0.5
-        return added
+        scores: Tensor = _back(rows @ table, n) * width**-0.5
+        return scores
 
     def values(self, weights: Tensor) -> Tensor:
         """For weights (n, heads, t, t) what is added to the result, (n, heads, t, d)."""
