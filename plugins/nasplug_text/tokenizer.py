@@ -50,7 +50,7 @@ class TextTokenizer:
 
     def __len__(self) -> int:
         """Tokens, whose ids are below it."""
-        return max(self._made.get_vocab(with_added_tokens=True).values()) + 1
+        return 1 + int(max(self._made.get_vocab(with_added_tokens=True).values()))
 
     @cached_property
     def _made(self) -> Any:
