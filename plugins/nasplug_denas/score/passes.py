@@ -58,10 +58,10 @@ class Passes:
     ) -> None:
         self.model, self.inputs, self.layers = model, inputs, layers
         self.source, self.draws = source, draws
-        self.rows = len(tree_leaves(inputs)[0])
+        self.rows = len(_tensors(inputs)[0])
         for layer in layers:
             layer.weight.requires_grad_()
-        self.reached = any(x.is_floating_point() for x in tree_leaves(inputs))
+        self.reached = any(x.is_floating_point() for x in _tensors(inputs))
 
     def __call__(self, row: int | None = None, distance: float = 0.0) -> Any:
         """The outputs for the batch, or for its example `row` alone, each input moved by `distance`
@@ -111,7 +111,7 @@ class _Embedded(TorchFunctionMode):
     def __init__(self, passes: Passes, inputs: Inputs, rows: slice, distance: float) -> None:
         super().__init__()
         self._passes, self._rows, self._distance = passes, rows, distance
-        self._integers = [x for x in tree_leaves(inputs) if not x.is_floating_point()]
+        self._integers = [x for x in _tensors(inputs) if not x.is_floating_point()]
         self._count = 0
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -125,6 +125,10 @@ class _Embedded(TorchFunctionMode):
                 )
                 self._count += 1
         return out
+
+
+def _tensors(inputs: Inputs) -> list[torch.Tensor]:
+    return [x for x in tree_leaves(inputs) if isinstance(x, torch.Tensor)]
 
 
 def _same(ids: torch.Tensor, given: torch.Tensor) -> bool:
