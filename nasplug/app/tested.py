@@ -101,17 +101,14 @@ def add_test_figures(run: Run) -> None:
     left = [arch for arch in run.front_architectures() if arch not in run.tested]
     failed: list[str] = []
     try:
+        values = _attempt(run, left[0], failed) if left else {}
+        if values == {}:
+            return  # nothing is left, or the task has no test data, nor for any other
         with progress("testing the front", len(left)) as bar:
             for steps, arch in _paced(left):
-                try:
-                    values = figures(run, arch)
-                except NasplugError:
-                    raise
-                except (Exception, SystemExit) as error:  # whatever a network or a task makes of it
-                    failed.append(_reason(error))
-                else:
-                    if not values:
-                        return  # the task has no test data, nor for any other
+                if arch != left[0]:
+                    values = _attempt(run, arch, failed)
+                if values:
                     run.tested.add(arch, values)
                 bar.advance(steps)
     except NasplugError as error:  # holds for all of them
@@ -121,6 +118,17 @@ def add_test_figures(run: Run) -> None:
             "%d of %d networks of the front could not be tested: %s",
             *(len(failed), len(left), failed[0]),
         )
+
+
+def _attempt(run: Run, arch: Architecture, failed: list[str]) -> dict[str, float] | None:
+    """Its figures; None where a network or a task raises an error, whose reason joins `failed`."""
+    try:
+        return figures(run, arch)
+    except NasplugError:
+        raise
+    except (Exception, SystemExit) as error:  # whatever a network or a task makes of it
+        failed.append(_reason(error))
+        return None
 
 
 def _paced(archs: Sequence[Architecture]) -> Iterator[tuple[int, Architecture]]:

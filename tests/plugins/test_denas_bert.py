@@ -354,4 +354,4 @@ def test_a_train_free_search(cli):
     words = ("budget=4", "strategy.population=4", "task.pairs=96")
     status, out, err = cli("+experiment=denas_bert", *words, "run=here")
     assert status == 0, err
-    assert "synflow" in out and "params" in out
+    assert "de_score" in out and "params" in out
