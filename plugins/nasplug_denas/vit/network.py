@@ -8,9 +8,6 @@ from torch import Tensor, nn
 
 from nasplug_denas.vit.layers import PatchDistances, PatchTokens
 
-STD = 0.02
-"""Of fresh weights."""
-
 
 @final
 class VisionTransformer(nn.Module):
@@ -47,16 +44,16 @@ class VisionTransformer(nn.Module):
         return logits
 
 
-def initialise(network: nn.Module) -> None:
+def initialise(network: nn.Module, std: float) -> None:
     """Draw the weights anew as AutoFormer does, from torch's global generator.
 
     Linear layers, tokens, positions and relative positions from a normal distribution of standard
-    deviation 0.02 cut at 2 (which for these is far out), biases 0; the patches' convolution as torch does.
+    deviation `std` (published: 0.02) cut at 2, biases 0; the patches' convolution as torch does.
     """
     for module in network.modules():
         if isinstance(module, nn.Linear):
-            nn.init.trunc_normal_(module.weight, std=STD)
+            nn.init.trunc_normal_(module.weight, std=std)
             nn.init.zeros_(module.bias)
         elif isinstance(module, PatchTokens | PatchDistances):
             for table in module.parameters(recurse=False):
-                nn.init.trunc_normal_(table, std=STD)
+                nn.init.trunc_normal_(table, std=std)

@@ -58,6 +58,8 @@ class DenasVit(ElasticSpace):
         max_distance: The greatest vertical or horizontal one, in patches, that has vectors of its own.
         drop_path: Rate at which a sample leaves out a branch of the last of all layers, in training; it
             rises from 0 at the first.
+        initializer_range: Standard deviation of fresh weights; published: 0.02, which suits widths of
+            hundreds.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class DenasVit(ElasticSpace):
         relative_positions: bool = True,
         max_distance: PositiveInt = 3,
         drop_path: Annotated[float, Range(ge=0, lt=1)] = 0.0,
+        initializer_range: PositiveFloat = 0.15,
     ) -> None:
         self.num_classes = num_classes or CLASSES
         self.image_size = image_size or SIZE
@@ -87,6 +90,7 @@ class DenasVit(ElasticSpace):
         self.relative_positions = relative_positions
         self.max_distance = max_distance
         self.drop_path = drop_path
+        self.initializer_range = initializer_range
         self._check()
 
     def _check(self) -> None:
@@ -143,7 +147,7 @@ class DenasVit(ElasticSpace):
 
     def initialise(self, network: nn.Module) -> None:
         """As AutoFormer does."""
-        initialise(network)
+        initialise(network, self.initializer_range)
 
     def example_inputs(self, batch_size: int) -> tuple[torch.Tensor, ...]:
         """One image tensor (batch_size, in_channels, image_size, image_size), always the same."""
