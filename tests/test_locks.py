@@ -94,7 +94,7 @@ def test_a_forked_child_does_not_free_it(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
 def test_a_forked_child_does_not_keep_it_when_its_parent_is_killed(tmp_path: Path) -> None:
-    process = holder(tmp_path / "lock", "child = os.fork()\n    child and print(child, flush=True)")
+    process = holder(tmp_path / "lock", "os.fork() or print(os.getpid(), flush=True)")
     assert process.stdout is not None
     child = int(process.stdout.readline())
     process.kill()
