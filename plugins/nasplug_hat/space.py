@@ -20,6 +20,7 @@ from nasplug.elastic import (
     ElasticSequential,
     ElasticSpace,
 )
+from nasplug.toolkit.elastic.options import require_options
 from nasplug.toolkit.elastic.sizes import Own
 from nasplug.toolkit.sequences.tokens import PADDING
 from nasplug_hat import published
@@ -115,10 +116,7 @@ class Hat(ElasticSpace):
         self._check()
 
     def _check(self) -> None:
-        for name in OPTIONS:
-            options = getattr(self, name)
-            if not options or min(options) < 1 or len(set(options)) < len(options):
-                raise NasplugError(f"{name} must be distinct positive numbers, but got {options}")
+        require_options(self, OPTIONS)
         for name in ("encoder_heads", "decoder_heads", "cross_heads"):
             if any(self.qkv % heads for heads in getattr(self, name)):
                 raise NasplugError(

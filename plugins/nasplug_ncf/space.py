@@ -7,6 +7,7 @@ import torch
 
 from nasplug import NasplugError, PositiveInt, SearchSpace, Variable
 from nasplug.contracts.types import Architecture, Archs, FloatArray
+from nasplug.toolkit.elastic.options import require_options
 from nasplug_ncf.generated import ITEMS, USERS
 from nasplug_ncf.network import NeuMF, Widths, neumf
 from nasplug_ncf.supernet import ElasticNeuMF
@@ -38,10 +39,7 @@ class Ncf(SearchSpace):
         for name in ("users", "items", "layers"):
             if getattr(self, name) < 1:
                 raise NasplugError(f"`{name} >= 1` must hold, but got {getattr(self, name)}")
-        for name in ("widths", "hidden"):
-            options = getattr(self, name)
-            if not options or min(options) < 1 or len(set(options)) < len(options):
-                raise NasplugError(f"{name} must be distinct positive numbers, but got {options}")
+        require_options(self, ("widths", "hidden"))
         depths = tuple(range(1, layers + 1))
         self._variables = (
             Variable("gmf_factors", self.widths),

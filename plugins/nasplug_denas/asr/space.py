@@ -21,6 +21,7 @@ from nasplug.elastic import (
     ElasticSequential,
     ElasticSpace,
 )
+from nasplug.toolkit.elastic.options import require_options
 from nasplug.toolkit.elastic.sizes import Own
 from nasplug.toolkit.sequences.tokens import PADDING
 from nasplug_denas.asr.costs import costs
@@ -107,10 +108,7 @@ class DenasAsr(ElasticSpace):
         self._check()
 
     def _check(self) -> None:
-        for name in OPTIONS:
-            options = getattr(self, name)
-            if not options or min(options) <= 0 or len(set(options)) < len(options):
-                raise NasplugError(f"{name} must be distinct positive numbers, but got {options}")
+        require_options(self, OPTIONS)
         every = {*self.heads, *((self.decoder_heads,) if self.decodes else ())}
         for heads in sorted(every):
             if wrong := [width for width in self.width if width % heads]:

@@ -20,6 +20,7 @@ from nasplug.elastic import (
     ElasticSequential,
     ElasticSpace,
 )
+from nasplug.toolkit.elastic.options import require_options
 from nasplug.toolkit.elastic.sizes import Own
 from nasplug_denas.bert.costs import costs
 from nasplug_denas.bert.network import Bert, BertLayer, TextHead, TokenHead, initialise
@@ -104,12 +105,7 @@ class DenasBert(ElasticSpace):
         self._check()
 
     def _check(self) -> None:
-        for name in OPTIONS:
-            options = getattr(self, name)
-            if options is None:
-                continue
-            if not options or min(options) < 1 or len(set(options)) < len(options):
-                raise NasplugError(f"{name} must be distinct positive numbers, but got {options}")
+        require_options(self, OPTIONS)
         if any(channels % heads for channels in self.qkv or () for heads in self.heads):
             raise NasplugError(
                 f"every one of heads must divide every one of qkv, but got {self.heads} and {self.qkv}"

@@ -25,6 +25,7 @@ from nasplug.elastic import (
     ElasticSpace,
     Sized,
 )
+from nasplug.toolkit.elastic.options import require_options
 from nasplug_denas.vit import published
 from nasplug_denas.vit.layers import ElasticPatchTokens, EncoderLayer, PatchDistances
 from nasplug_denas.vit.network import VisionTransformer, initialise
@@ -94,10 +95,7 @@ class DenasVit(ElasticSpace):
         self._check()
 
     def _check(self) -> None:
-        for name in ("depth", "embedding", "heads", "mlp_ratio"):
-            options = getattr(self, name)
-            if not options or min(options) <= 0 or len(set(options)) < len(options):
-                raise NasplugError(f"{name} must be distinct positive numbers, but got {options}")
+        require_options(self, ("depth", "embedding", "heads", "mlp_ratio"))
         if self.image_size % self.patch_size:
             whole = [p for p in range(1, self.image_size + 1) if self.image_size % p == 0]
             nearest = min(whole, key=lambda p: abs(p - self.patch_size))
